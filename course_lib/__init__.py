@@ -1,0 +1,1 @@
+"""The techniques that the chapters teach, finished: one topic a module, about 40 lines a technique."""

@@ -1,0 +1,1 @@
+"""What runs around a chapter: checks, progress, claims, plots, demos and the command `course`."""

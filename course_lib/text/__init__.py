@@ -1,0 +1,1 @@
+"""Text as a model meets it: corpora, the story world, tokenizers."""
