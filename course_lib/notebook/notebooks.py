@@ -5,6 +5,8 @@ import hashlib
 import json
 import re
 import stat
+from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from course_lib.notebook.files import write_atomically
@@ -25,11 +27,12 @@ def read_notebook(path: Path | str, *, repair_ids: bool = True) -> dict:
     one-line ValueError that names the file and the cell. A missing, malformed or repeated id gets
     a new one (see `add_missing_ids`) unless `repair_ids=False`. Outputs stay as the file has them.
     """
-    notebook = parse_notebook(_read_bytes(Path(path)), str(path))
+    notebook = parse_notebook(read_bytes(Path(path)), str(path))
     return add_missing_ids(notebook) if repair_ids else notebook
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file of at most 64 MiB; a one-line ValueError otherwise."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -140,6 +143,49 @@ def free_id(wanted: str, taken: set[str]) -> str:
         number += 1
         candidate = f"{wanted[:58]}-{number}"
     return candidate
+
+
+def same(one: dict, other: dict) -> bool:
+    """Do two cells have the same type and source?"""
+    return (one["cell_type"], one["source"]) == (other["cell_type"], other["source"])
+
+
+def adopt_ids(mine: dict, base: dict | None) -> dict:
+    """The notebook with unique ids, where those that are missing come from alike cells of `base`.
+
+    Of cells that share an id (a copy made in an old Jupyter) the one that is the course's keeps it.
+    """
+    mine = copy.deepcopy(mine)
+    base_cells = base["cells"] if base else []
+    given = {cell["id"]: cell for cell in base_cells}
+    owners = {}
+    for cell in filter(has_id, mine["cells"]):
+        owner = owners.setdefault(cell["id"], cell)
+        original = given.get(cell["id"])
+        if original and same(cell, original) and not same(owner, original):
+            owners[cell["id"]] = cell
+    for original, cell in _alike(base_cells, mine["cells"]):
+        if not has_id(cell) and original["id"] not in owners:
+            cell["id"] = original["id"]
+            owners[cell["id"]] = cell
+    taken = {*given, *owners}
+    for cell in mine["cells"]:
+        if not has_id(cell) or owners[cell["id"]] is not cell:
+            cell["id"] = free_id(new_id(cell), taken)
+            taken.add(cell["id"])
+    return add_missing_ids(mine)
+
+
+def _alike(base_cells: list[dict], my_cells: list[dict]) -> Iterator[tuple[dict, dict]]:
+    """Pairs of equal cells in order, and cells of one type that stand in the place of others."""
+    base, mine = (
+        [(cell["cell_type"], cell["source"]) for cell in each] for each in (base_cells, my_cells)
+    )
+    for kind, a, a_end, b, b_end in SequenceMatcher(None, base, mine, autojunk=False).get_opcodes():
+        if kind == "equal" or (kind == "replace" and a_end - a == b_end - b):
+            for original, cell in zip(base_cells[a:a_end], my_cells[b:b_end], strict=True):
+                if original["cell_type"] == cell["cell_type"]:
+                    yield original, cell
 
 
 def strip(notebook: dict) -> dict:
