@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from course_lib.notebook.exercises import EXERCISES, find_exercise
+from course_lib.notebook.time_limits import call_test_limited
+
+EXERCISE_NAMES = {exercise.name for exercises in EXERCISES.values() for exercise in exercises}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.course_answers = Submissions(folder).answer_or_outcome
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A learner's answer may not run for ever; in a live check the examination sees to it."""
+    exercise = next((name for name in pyfuncitem.fixturenames if name in EXERCISE_NAMES), None)
+    if exercise is None or pyfuncitem.config.getoption("--answers") is None:
+        return None
+    return call_test_limited(pyfuncitem, find_exercise(exercise)[1].limit_seconds)
+
+
 def _fixture_of(exercise_name: str):
     @pytest.fixture(name=exercise_name)
     def answer(request: pytest.FixtureRequest) -> object:
@@ -39,6 +51,5 @@ def _fixture_of(exercise_name: str):
     return answer
 
 
-for _exercises in EXERCISES.values():
-    for _exercise in _exercises:
-        globals()[f"fixture_{_exercise.name}"] = _fixture_of(_exercise.name)
+for _name in EXERCISE_NAMES:
+    globals()[f"fixture_{_name}"] = _fixture_of(_name)

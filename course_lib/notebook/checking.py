@@ -37,22 +37,32 @@ def check(answer: object) -> object:
     keeps the learner's own object. The library's object is recognised and not counted.
     """
     stem, exercise = find_exercise(_name_of(answer))
-    library = exercise.library_object()
-    if answer is library:
-        tell(Message("note", f"{exercise.name}: this is the library's own, so it is not counted"))
-        return answer
+    verdict, message = judge(answer, stem, exercise)
+    record(stem, exercise.name, verdict, source_of(answer), _checks_source(stem, exercise))
+    tell(message)
+    if verdict == "wrong":
+        raise WrongAnswer(f"{message.headline}; the name {exercise.name} stays yours")
+    return answer if verdict == "right" else exercise.library_object()
+
+
+def judge(
+    answer: object, stem: str, exercise: Exercise, *, problem: str | None = None
+) -> tuple[str, Message]:
+    """A verdict ("right", "wrong", "not attempted", "library", "unreadable") and its message.
+
+    `problem` is why there is no answer to judge: an exercise that could not be read.
+    """
+    if problem:
+        return "unreadable", Message("wrong", problem)
+    if answer is exercise.library_object():
+        headline = f"{exercise.name}: this is the library's own, so it is not counted"
+        return "library", Message("note", headline)
     if is_stub(answer):
         headline = f"{exercise.name}: not attempted yet, the chapter goes on with the library's"
-        tell(Message("note", headline, (Section(text=f"`hint({exercise.name})` gives a hint"),)))
-        record(stem, exercise.name, "not attempted", "", "")
-        return library
+        advice = Section(text=f"`hint({exercise.name})` gives a hint")
+        return "not attempted", Message("note", headline, (advice,))
     result = run_checks(answer, stem, exercise)
-    verdict = "right" if result.passed else "wrong"
-    record(stem, exercise.name, verdict, source_of(answer), _checks_source(stem, exercise))
-    tell(describe(result, stem, exercise))
-    if not result.passed:
-        raise WrongAnswer(f"{exercise.name}: {_count(result)}; `{exercise.name}` stays yours")
-    return answer
+    return ("right" if result.passed else "wrong"), describe(result, stem, exercise)
 
 
 def describe(result: Result, stem: str, exercise: Exercise) -> Message:
@@ -68,7 +78,7 @@ def describe(result: Result, stem: str, exercise: Exercise) -> Message:
 
 
 def check_rejects(answer: object, name: str) -> None:
-    """Prove that the checks of exercise `name` catch a wrong answer; AssertionError if none does."""
+    """Prove that the checks of exercise `name` catch a wrong answer, or raise AssertionError."""
     stem, exercise = find_exercise(name)
     result = run_checks(answer, stem, exercise)
     if result.passed:

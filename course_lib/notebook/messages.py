@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from course_lib.notebook.mistakes import Mistake
+from course_lib.notebook.output import show_html
 from course_lib.notebook.running import CheckOutcome
 
 BORDER = {"right": "#009E73", "wrong": "#D55E00", "note": "#0072B2"}  # Okabe-Ito
@@ -40,9 +41,8 @@ class Message:
             lines += [f"      {line}" for line in section.values.splitlines()]
         return "\n".join(lines)
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """The message in JupyterLab's colours, with an ARIA role."""
         role = "alert" if self.kind == "wrong" else "status"
         body = "".join(_section_html(section) for section in self.sections)
         return (
@@ -71,13 +71,21 @@ def _prose(text: str) -> str:
 
 
 def failure_sections(failed: list[CheckOutcome], limit: int = 4) -> tuple[Section, ...]:
-    """One section per failing check, the first ones in full, the rest counted."""
-    sections = [
-        Section(f"{MARK['wrong']} {outcome.sentence}", outcome.explanation, outcome.message)
-        for outcome in failed[:limit]
-    ]
-    if len(failed) > limit:
-        sections.append(Section(text=f"... and {len(failed) - limit} more checks fail"))
+    """One section per kind of failure, the first ones in full, the rest counted.
+
+    Checks that failed with the same message are one kind: an error is not told ten times.
+    """
+    kinds: dict[str, list[CheckOutcome]] = {}
+    for outcome in failed:
+        kinds.setdefault(outcome.message, []).append(outcome)
+    sections = []
+    for message, outcomes in list(kinds.items())[:limit]:
+        others = f", and {len(outcomes) - 1} more" if len(outcomes) > 1 else ""
+        title = f"{MARK['wrong']} {outcomes[0].sentence}{others}"
+        sections.append(Section(title, outcomes[0].explanation, message))
+    left_out = sum(map(len, kinds.values())) - sum(map(len, list(kinds.values())[:limit]))
+    if left_out:
+        sections.append(Section(text=f"... and {left_out} more checks fail"))
     return tuple(sections)
 
 
@@ -92,12 +100,4 @@ def mistake_sections(mistakes: list[Mistake]) -> tuple[Section, ...]:
 
 def tell(message: Message) -> None:
     """Show a message: rich in a notebook, text elsewhere."""
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        get_ipython = None
-    if get_ipython is not None and get_ipython() is not None:
-        display(message)
-    else:
-        print(message)
+    show_html(message.to_html(), str(message))

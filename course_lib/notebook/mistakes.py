@@ -5,7 +5,6 @@ A mistake is a function or class of `solutions/NN_name.ipynb` that stands in a c
 """
 
 import ast
-import contextlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from course_lib.notebook.definitions import load_definitions
 from course_lib.notebook.exercises import Exercise
 from course_lib.notebook.places import ROOT
 from course_lib.notebook.recording import Call
-from course_lib.notebook.running import Result, TimeLimit, run_checks, time_limit
+from course_lib.notebook.running import Result, run_checks
+from course_lib.notebook.time_limits import call_limited
 
 REPLAY_SECONDS = 2.0
 
@@ -82,10 +82,11 @@ def name_mistakes(result: Result, stem: str, exercise: Exercise) -> list[Mistake
 
 def _same(function: Callable, calls: list[Call]) -> bool:
     """True if `function` gives on every call what the recorded answer gave."""
-    same = False
-    with contextlib.suppress(TimeLimit), time_limit(REPLAY_SECONDS):
-        same = all(call.outcome.agrees(call.replay(function)) for call in calls)
-    return same
+
+    def same() -> bool:
+        return all(call.outcome.agrees(call.replay(function)) for call in calls)
+
+    return call_limited(same, REPLAY_SECONDS)[0] is True
 
 
 def _fails_alike(mistake: Mistake, result: Result, stem: str, exercise: Exercise) -> bool:

@@ -7,28 +7,22 @@ configuration (`course_answers`) for the answer, which here is the one under exa
 import contextlib
 import io
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
 
 import pytest
 
 from course_lib.notebook.exercises import Exercise
+from course_lib.notebook.failures import describe_failure
 from course_lib.notebook.places import ROOT
 from course_lib.notebook.recording import Call, Recorder
+from course_lib.notebook.time_limits import call_test_limited
 
 # Garbage collection hooks cost 0.8 s a run; a cache folder would be written into the checkout.
 ARGUMENTS = ["-q", "-s", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
 PLUGINS_OFF = ("cacheprovider", "unraisableexception", "threadexception", "faulthandler")
-MESSAGE_LINES = 14
-
-
-class TimeLimit(BaseException):
-    """Raised in an answer that runs too long; no `except Exception` catches it."""
 
 
 @dataclass(frozen=True)
@@ -84,40 +78,6 @@ def run_checks(answer: object, stem: str, exercise: Exercise) -> Result:
     return result
 
 
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[Callable[[], int]]:
-    """Raise TimeLimit after `seconds`, again and again until the code ends; yields a counter.
-
-    Code that catches everything swallows a single alarm: the alarm repeats, after ten times so
-    fast that one arrives outside the `try`. Does nothing outside the main thread.
-    """
-    fired = 0
-
-    def on_alarm(signum: int, frame: FrameType | None) -> None:
-        nonlocal fired
-        fired += 1
-        if fired == 10:
-            signal.setitimer(signal.ITIMER_REAL, 1e-5, 1e-5)
-        raise TimeLimit
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not (in_main_thread and hasattr(signal, "setitimer")):
-        yield lambda: fired
-        return
-    before = signal.signal(signal.SIGALRM, on_alarm)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
-        yield lambda: fired
-    finally:
-        while True:  # an alarm may arrive while the timer is being switched off
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                signal.signal(signal.SIGALRM, before)
-                break
-            except TimeLimit:
-                continue
-
-
 class _Examination:
     """The pytest plugin that hands out the answer, selects its checks and notes the outcomes."""
 
@@ -138,20 +98,16 @@ class _Examination:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if self.exercise.name in item.fixturenames]
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         if isinstance(self.handed_out, Recorder):
-            self.handed_out.check = item.name
-        limit = self.exercise.limit_seconds
-        with time_limit(limit) as fired:
-            try:
-                result = yield
-            finally:
-                swallowed = fired() > 1
-        if fired():
-            advice = "something in it catches every exception" if swallowed else "does a loop end?"
-            pytest.fail(f"stopped after {limit:g} s: {advice}", pytrace=False)
-        return result
+            self.handed_out.check = pyfuncitem.name
+        started = time.perf_counter()
+        try:
+            return call_test_limited(pyfuncitem, self.exercise.limit_seconds)
+        finally:
+            if time.perf_counter() - started > self.exercise.limit_seconds:
+                pyfuncitem.session.shouldstop = "the remaining checks would take as long"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -165,32 +121,13 @@ class _Examination:
     def _note(self, item: pytest.Item, call: pytest.CallInfo, report: pytest.TestReport) -> None:
         message = ""
         if report.outcome == "failed" and call.excinfo is not None:
-            message = self._describe(call.excinfo)
-        elif report.outcome == "skipped":
-            message = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
+            message = describe_failure(call.excinfo, self.answer_file)
+        elif report.outcome == "skipped" and isinstance(report.longrepr, tuple):
+            message = str(report.longrepr[2])
         explanation = " ".join((item.function.__doc__ or "").split())
-        outcome = CheckOutcome(
-            item.name, _sentence(item.name), report.outcome, message, explanation
+        self.result.outcomes.append(
+            CheckOutcome(item.name, _sentence(item.name), report.outcome, message, explanation)
         )
-        self.result.outcomes.append(outcome)
-
-    def _describe(self, excinfo: pytest.ExceptionInfo) -> str:
-        """The values that disagree; for an exception of the answer its line as well."""
-        error = excinfo.value
-        if isinstance(error, TimeLimit):
-            limit = self.exercise.limit_seconds
-            return f"stopped after {limit:g} s: does a loop end?"
-        entries = [entry for entry in excinfo.traceback if str(entry.path) == self.answer_file]
-        own = [entry for entry in excinfo.traceback if entry.frame.code.raw.co_filename ==
-               self.answer_file] or entries
-        text = str(error) or type(error).__name__
-        if own and not isinstance(error, pytest.fail.Exception):
-            line = own[-1].lineno + 1
-            source = str(own[-1].statement).strip()
-            text = f"{type(error).__name__}: {text}\nin line {line} of your code: {source}"
-        lines = [line.rstrip() for line in text.splitlines()]
-        more = [f"... ({len(lines) - MESSAGE_LINES} more lines)"]
-        return "\n".join(lines[:MESSAGE_LINES] + (more if len(lines) > MESSAGE_LINES else []))
 
 
 def _sentence(test: str) -> str:
