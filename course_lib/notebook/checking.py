@@ -15,7 +15,7 @@ from course_lib.notebook.messages import (
 from course_lib.notebook.mistakes import name_mistakes
 from course_lib.notebook.notebooks import read_notebook
 from course_lib.notebook.places import ROOT
-from course_lib.notebook.progress import record
+from course_lib.notebook.journal import record
 from course_lib.notebook.running import Result, run_checks
 from course_lib.notebook.submissions import is_stub
 
