@@ -5,6 +5,7 @@ import inspect
 from collections import Counter
 
 from course_lib.notebook.exercises import Exercise, find_exercise
+from course_lib.notebook.journal import record
 from course_lib.notebook.messages import (
     Message,
     Section,
@@ -15,7 +16,6 @@ from course_lib.notebook.messages import (
 from course_lib.notebook.mistakes import name_mistakes
 from course_lib.notebook.notebooks import read_notebook
 from course_lib.notebook.places import ROOT
-from course_lib.notebook.journal import record
 from course_lib.notebook.running import Result, run_checks
 from course_lib.notebook.submissions import is_stub
 
