@@ -1,0 +1,1 @@
+"""Tokenizers: text as ids and back."""
