@@ -17,6 +17,9 @@ from course_lib.text.tokenizers.alignment import Aligned, Rewrite, Span
 
 CACHED_WORDS = 2**18
 CACHED_WORD_LENGTH = 256
+WHITESPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 
 
 class Piece(NamedTuple):
@@ -109,9 +112,9 @@ class AddedTokenFinder:
             ):
                 continue
             if token.lstrip:
-                start = max(len(text[:start].rstrip()), done)
+                start = max(len(text[:start].rstrip(WHITESPACE)), done)
             if token.rstrip:
-                end += len(text) - end - len(text[end:].lstrip())
+                end = len(text) - len(text[end:].lstrip(WHITESPACE))
             if done < start:
                 yield None, done, start
             yield token, start, end
