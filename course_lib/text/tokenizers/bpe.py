@@ -6,6 +6,7 @@ it), `encode_bpe` (replay it on new text). `bpe_fast` has the same results soone
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 Pair = tuple[int, int]
 
@@ -20,7 +21,7 @@ def count_pairs(word_counts: Mapping[tuple[int, ...], int]) -> Counter[Pair]:
     """
     counts: Counter[Pair] = Counter()
     for word, count in word_counts.items():
-        for pair in zip(word, word[1:], strict=False):
+        for pair in pairwise(word):
             counts[pair] += count
     return counts
 
@@ -80,7 +81,7 @@ def encode_bpe(
     ids = tuple(text.encode() if isinstance(text, str) else text)
     rank = {pair: i for i, pair in enumerate(merges)}
     while True:
-        possible = [rank[pair] for pair in zip(ids, ids[1:], strict=False) if pair in rank]
+        possible = [rank[pair] for pair in pairwise(ids) if pair in rank]
         if not possible:
             return list(ids)
         first = min(possible)

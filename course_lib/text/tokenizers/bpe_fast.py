@@ -1,4 +1,4 @@
-"""Byte-pair encoding again, fast: the results of `bpe` in pure Python at the speed of compiled code.
+"""Byte-pair encoding again, fast: the results of `bpe`, in pure Python.
 
 In reading order: `train_bpe_fast` (words are strings whose characters are ids, so that merging is
 `str.replace`; pair counts are kept up to date; a lazy heap finds the best pair), `merge_word`

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import regex
-
 from course_lib.text.tokenizers.alignment import Cut, Rewrite, Segments, Span
 from course_lib.text.tokenizers.normalizers import Replace, TextPattern, parts
 
