@@ -18,16 +18,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from course_lib.notebook.places import ROOT
+from course_lib.notebook import places
 
-RECORD = ROOT / "chapters" / "claims.json"
 CLAIM_MIME = "application/vnd.course.claim+json"
 
 Entry = dict[str, Any]
 
 
-def load_record(path: Path = RECORD) -> dict[str, Entry]:
+def load_record() -> dict[str, Entry]:
     """Key ("C12" or "C12 RMSNorm") -> entry; empty where nothing was measured yet."""
+    path = places.ROOT / "chapters" / "claims.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -36,8 +36,9 @@ def load_record(path: Path = RECORD) -> dict[str, Entry]:
         raise ValueError(f"{path.name} is damaged ({error}): restore it with git") from None
 
 
-def save_record(record: dict[str, Entry], path: Path = RECORD) -> None:
+def save_record(record: dict[str, Entry]) -> None:
     """Write the record whole or not at all, claims in their order, so that diffs are small."""
+    path = places.ROOT / "chapters" / "claims.json"
     ordered = {key: record[key] for key in sorted(record, key=natural_order)}
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".json")
     try:
@@ -76,14 +77,19 @@ def entries_of(notebook: dict, *, stem: str, seconds: float) -> dict[str, Entry]
     return entries
 
 
-def is_stale(entry: Entry, *, chapters: Path = ROOT / "chapters") -> bool:
+def is_stale(entry: Entry) -> bool:
     """True if the chapter's code, or a function that the claim used, has changed since."""
-    path = chapters / f"{entry['chapter']}.ipynb"
     return (
-        not path.exists()
-        or entry["cells"] != cells_hash(json.loads(path.read_text(encoding="utf-8")))
+        entry["chapter"] not in places.chapter_stems()
+        or entry["cells"] != cells_hash(read_chapter(entry["chapter"]))
         or any(source_hash(name) != then for name, then in entry["functions"].items())
     )
+
+
+def read_chapter(stem: str) -> dict:
+    """The tracked notebook of a chapter."""
+    path = places.ROOT / "chapters" / f"{stem}.ipynb"
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def claimed_keys(notebook: dict) -> list[str]:
