@@ -18,6 +18,7 @@ from course_lib.notebook.measurements import (
     read_chapter,
     save_record,
 )
+from course_lib.notebook.notebooks import read_notebook
 
 HELP = "measure the lecture's claims thoroughly (hours; may be stopped and resumed)"
 
@@ -82,4 +83,4 @@ def execute(notebook: dict, folder: Path, *, preset: str) -> dict | str:
 
         lines = strip_ansi(finished.stderr.decode(errors="replace")).strip().splitlines()
         return lines[-1] if lines else f"exit code {finished.returncode}"
-    return json.loads((folder / "executed.ipynb").read_text(encoding="utf-8"))
+    return read_notebook(folder / "executed.ipynb")

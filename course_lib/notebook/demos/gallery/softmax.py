@@ -19,7 +19,7 @@ def steps(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 def render(*, cat: float, dog: float, fish: float, temperature: float) -> str:
     """A table with a row a word, from logit to probability, and a bar as long as the latter."""
-    right = 'style="text-align:right;width:5.5em;white-space:nowrap"'
+    right = 'style="text-align:right;width:5em;white-space:nowrap"'
     head = "".join(f'<th scope="col" {right}>{title}</th>' for title in HEADER)
     rows = []
     columns = steps(np.array([cat, dog, fish]), temperature).T
