@@ -87,8 +87,8 @@ def test_a_part_that_is_not_supported_is_named(tmp_path: Path, slot: str, name: 
 
 
 def test_a_model_that_is_not_supported_is_named(tmp_path: Path):
-    data = saved(tmp_path) | {"model": {"type": "WordLevel", "vocab": {}, "unk_token": "?"}}
-    assert "its model is 'WordLevel'" in refuse(tmp_path, data)
+    data = saved(tmp_path) | {"model": {"type": "Neural", "vocab": {}, "unk_token": "?"}}
+    assert "its model is 'Neural'" in refuse(tmp_path, data)
     for field, value in [("dropout", 0.1), ("end_of_word_suffix", "</w>")]:
         data = saved(tmp_path)
         data["model"][field] = value
