@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from course_lib.text.tokenizers.alignment import Span
+
 NEW_STEM = (
     1.0  # pseudo-counts: how readily a word gets a stem, or an ending, that no other word has
 )
@@ -158,6 +160,27 @@ def cut_at_morphs(text: str, segment: Callable[[str], list[str]]) -> list[str]:
         morphs = [word[start:end] for start, end in itertools.pairwise(ends)] or [""]
         parts += [before + morphs[0], *morphs[1:]]
     return [part for part in parts if part]
+
+
+@dataclass(frozen=True)
+class MorphCut:
+    """A pre-tokenizer that cuts words at their morphs: put it after one that cuts text into words.
+
+    It needs `segment`, so a tokenizer with it cannot be written as a tokenizer.json.
+    """
+
+    segment: Callable[[str], list[str]]
+
+    def steps(self, at_start: bool) -> list[MorphCut]:
+        """One cut."""
+        return [self]
+
+    def __call__(self, text: str) -> list[str]:
+        return cut_at_morphs(text, self.segment)
+
+    def spans(self, text: str) -> list[Span]:
+        """Where the parts of `__call__` stand."""
+        return list(itertools.pairwise(itertools.accumulate(map(len, self(text)), initial=0)))
 
 
 def presegment(

@@ -7,12 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from course_lib.text.tokenizers import Tokenizer
+from course_lib.text.tokenizers.decoders import FuseDecoder
 from course_lib.text.tokenizers.morphology import (
+    MorphCut,
     boundary_agreement,
     cut_at_morphs,
     presegment,
     train_morphs,
 )
+from course_lib.text.tokenizers.normalizers import TextPattern
+from course_lib.text.tokenizers.pre_tokenizers import PreTokenizerSequence, Split
+from course_lib.text.tokenizers.unigram_tokenizer import UnigramModel
+from course_lib.text.tokenizers.unigram_training import train_unigram
 
 STEMS = ["bradk", "flon", "grust", "kelp", "mird", "plost", "snerg", "trunk", "vlimp", "zdorf"]
 ENDINGS = ["", "a", "oi", "ue", "ami"]
@@ -133,3 +140,20 @@ def test_boundary_agreement_by_hand():
     known = {"собаками": ["собак", "ами"], "дома": ["дом", "а"], "котам": ["кот", "ам"]}
     assert boundary_agreement(found, known) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
     assert boundary_agreement({"я": ["я"]}, {"я": ["я"]}) == (1.0, 1.0)
+
+
+def test_as_a_pre_tokenizer_no_token_crosses_a_morph(tmp_path):
+    words = [" " + stem + ending for stem, ending in itertools.product(STEMS, ENDINGS)]
+    cut = MorphCut(train_morphs(word.strip() for word in words).segment)
+    log_probs = train_unigram(dict.fromkeys(words, 9), 80)
+    tokenizer = Tokenizer(
+        UnigramModel((("<unk>", 0.0), *log_probs.items())),
+        pre_tokenizer=PreTokenizerSequence((Split(TextPattern("Regex", r" ?\S+")), cut)),
+        decoder=FuseDecoder(),
+    )
+    text = " bradkami flonoi kelp"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    ends = {piece.end for piece in tokenizer.tokenize(text)}
+    assert {len(" bradk"), len(" bradkami"), len(" bradkami flon")} <= ends
+    with pytest.raises(ValueError, match=r"has no form in a tokenizer\.json"):
+        tokenizer.save(tmp_path)

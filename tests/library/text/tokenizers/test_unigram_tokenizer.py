@@ -78,17 +78,16 @@ def test_hugging_face_has_the_same_ids_on_any_text(ours, theirs, text):
     assert theirs.decode(ids, skip_special_tokens=False) == text
 
 
+@pytest.fixture(scope="module")
+def without_bytes():
+    ours = UnigramTokenizer.train(TEXTS, 150, byte_fallback=False)
+    return ours, hugging_face(ours)
+
+
 @given(text=hard_texts)
-def test_without_byte_fallback_a_stretch_of_unknown_characters_is_one_unk(text):
-    ours, theirs = without_bytes()
+def test_without_byte_fallback_a_stretch_of_unknown_characters_is_one_unk(without_bytes, text):
+    ours, theirs = without_bytes
     assert ours.encode(text) == theirs.encode(text, add_special_tokens=False).ids
-
-
-def without_bytes(cache=[]):  # noqa: B006
-    if not cache:
-        ours = UnigramTokenizer.train(TEXTS, 150, byte_fallback=False)
-        cache[:] = ours, hugging_face(ours)
-    return cache
 
 
 def test_a_text_that_looks_like_a_token_is_plain_text(ours):
@@ -138,7 +137,7 @@ def test_rare_characters_cost_no_pieces():
     assert without_rare_characters({"abx": 3, "ab": 97}, 0.98) == {"ab": 100}
     assert without_rare_characters({"abx": 3, "ab": 97}, 1.0) == {"abx": 3, "ab": 97}
     assert without_rare_characters({"a^b]": 1, "-a": 50}, 0.97) == {"a": 1, "-a": 50}
-    with pytest.raises(ValueError, match="character_coverage = 0.0 must"):
+    with pytest.raises(ValueError, match=r"character_coverage = 0\.0 must"):
         without_rare_characters({"a": 1}, 0.0)
 
 
@@ -164,3 +163,26 @@ def test_a_broken_model_is_refused():
             UnigramModel.from_json({"vocab": vocab, "unk_id": 0})
     with pytest.raises(ValueError, match="unk_id"):
         UnigramModel.from_json({"vocab": [["a", -1.0]], "unk_id": "0"})
+
+
+@pytest.mark.parametrize("byte_fallback", [True, False])
+def test_a_model_that_hugging_face_trained_is_read(byte_fallback, tmp_path):
+    """With Metaspace, where spaces and ▁ become one, and with unknown characters."""
+    theirs = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    theirs.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    theirs.decoder = tokenizers.decoders.Metaspace()
+    trainer = tokenizers.trainers.UnigramTrainer(
+        vocab_size=90, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
+    )
+    theirs.train_from_iterator(TEXTS, trainer)
+    data = json.loads(theirs.to_str())
+    if byte_fallback:
+        data["model"]["byte_fallback"] = True
+        data["model"]["vocab"] += [[f"<0x{byte:02X}>", 0.0] for byte in range(256)]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(data))
+    ours = UnigramTokenizer.load(tmp_path)
+    for text in [*TEXTS[:3], *HARD]:
+        ids = ours.encode(text, special=True)
+        assert ids == theirs.encode(text).ids
+        assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=False)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_lib.text.tokenizers import WordPieceTokenizer
+from course_lib.text.tokenizers.tokenizer_json import tokenizer_to_json
 from course_lib.text.tokenizers.wordpiece import WordPieceModel, wordpiece_encode
 from course_lib.text.tokenizers.wordpiece_training import (
     merge_in_word,
@@ -98,10 +99,16 @@ def test_impossible_sizes_are_refused_with_the_way_out():
 TEXTS = ["The unhappy cat couldn't sit; cats sat.", "Она нашла корзину, и кот её нашёл!"] * 9
 
 
-@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.fixture(scope="module", params=[True, False], ids=["lowercase", "cased"])
+def pair(request):
+    """Ours, and Hugging Face's from our file."""
+    ours = WordPieceTokenizer.train(TEXTS, 120, lowercase=request.param)
+    return ours, tokenizers.Tokenizer.from_str(json.dumps(tokenizer_to_json(ours)))
+
+
 @given(text=st.text(st.sampled_from("The cat кот,ё́e\u0301é 中\t\n[UNK]#'ﬁ😀"), max_size=30))
-def test_ids_equal_those_of_hugging_face_on_any_text(text, lowercase):
-    ours, theirs = trained(lowercase)
+def test_ids_equal_those_of_hugging_face_on_any_text(pair, text):
+    ours, theirs = pair
     expected = theirs.encode(text)
     assert ours.encode(text, special=True) == expected.ids
     theirs.encode_special_tokens = True
@@ -110,16 +117,6 @@ def test_ids_equal_those_of_hugging_face_on_any_text(text, lowercase):
     assert ours.decode(ours.encode(text)) == theirs.decode(
         ours.encode(text), skip_special_tokens=False
     )
-
-
-def trained(lowercase, cache={}):  # noqa: B006
-    if lowercase not in cache:
-        ours = WordPieceTokenizer.train(TEXTS, 120, lowercase=lowercase)
-        from course_lib.text.tokenizers.tokenizer_json import tokenizer_to_json
-
-        text = json.dumps(tokenizer_to_json(ours))
-        cache[lowercase] = ours, tokenizers.Tokenizer.from_str(text)
-    return cache[lowercase]
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -137,3 +134,14 @@ def test_training_counts_words_and_never_exceeds_the_size():
         tokenizer = WordPieceTokenizer.train(TEXTS, vocab_size)
         assert tokenizer.vocab_size <= vocab_size
     assert Counter(piece.text for piece in tokenizer.tokenize("the cat"))["cat"] == 1
+
+
+def test_a_tokenizer_that_hugging_face_trained_is_read(tmp_path):
+    theirs = tokenizers.BertWordPieceTokenizer(lowercase=True)
+    theirs.train_from_iterator(TEXTS, vocab_size=90, min_frequency=2, show_progress=False)
+    theirs.save(str(tmp_path / "tokenizer.json"))
+    ours = WordPieceTokenizer.load(tmp_path)
+    for text in [*TEXTS[:2], "", "  \n", "CATS, é中[UNK] 😀 ##a", "нашёл" * 30]:
+        ids = ours.encode(text, special=True)
+        assert ids == theirs.encode(text).ids
+        assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=False)
