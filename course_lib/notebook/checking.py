@@ -1,10 +1,10 @@
 """What a chapter calls: check, check_rejects, hint, solution."""
 
-import ast
 import inspect
 from collections import Counter
 
 from course_lib.notebook.exercises import Exercise, find_exercise
+from course_lib.notebook.journal import record
 from course_lib.notebook.messages import (
     Message,
     Section,
@@ -15,7 +15,6 @@ from course_lib.notebook.messages import (
 from course_lib.notebook.mistakes import name_mistakes
 from course_lib.notebook.notebooks import read_notebook
 from course_lib.notebook.places import ROOT
-from course_lib.notebook.journal import record
 from course_lib.notebook.running import Result, run_checks
 from course_lib.notebook.submissions import is_stub
 
@@ -38,8 +37,10 @@ def check(answer: object) -> object:
     """
     stem, exercise = find_exercise(_name_of(answer))
     verdict, message = judge(answer, stem, exercise)
-    record(stem, exercise.name, verdict, source_of(answer), _checks_source(stem, exercise))
+    notice = record(stem, exercise.name, verdict, source_of(answer))
     tell(message)
+    if notice:
+        tell(Message("note", notice))
     if verdict == "wrong":
         raise WrongAnswer(f"{message.headline}; the name {exercise.name} stays yours")
     return answer if verdict == "right" else exercise.library_object()
@@ -124,19 +125,6 @@ def _explanation(stem: str, exercise: Exercise) -> str:
         if cell["cell_type"] == "markdown" and f"`{exercise.name}`" in heading:
             return text.strip()
     return ""
-
-
-def _checks_source(stem: str, exercise: Exercise) -> str:
-    """The source of the checks of one exercise: the tests with an argument of its name."""
-    path = ROOT / "tests" / "chapters" / f"test_{stem}.py"
-    source = path.read_text(encoding="utf-8")
-    checks = [
-        ast.get_source_segment(source, node)
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef)
-        and exercise.name in [argument.arg for argument in node.args.args]
-    ]
-    return "\n".join(checks)
 
 
 def _count(result: Result) -> str:

@@ -1,5 +1,7 @@
 """Words for a failed check: the values that disagree, the line that raised."""
 
+import linecache
+
 import pytest
 import torch
 
@@ -17,12 +19,8 @@ def describe_failure(excinfo: pytest.ExceptionInfo, answer_file: str | None) -> 
     if isinstance(error, pytest.fail.Exception):
         return text
     frames = [entry for entry in excinfo.traceback if _file_of(entry) == answer_file]
-    if frames and answer_file is not None and frames[-1] == excinfo.traceback[-1]:
-        source = str(frames[-1].statement).strip()
-        return f"{type(error).__name__}: {text}\nin your line {frames[-1].lineno + 1}: {source}"
     if frames:
-        source = str(frames[-1].statement).strip()
-        text = f"{type(error).__name__}: {text}\nin your line {frames[-1].lineno + 1}: {source}"
+        text = f"{type(error).__name__}: {text}\nin your {_line_of(frames[-1])}"
     elif not isinstance(error, AssertionError):
         text = f"{type(error).__name__}: {text}"
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
@@ -68,6 +66,13 @@ def _short(tensor: torch.Tensor) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return text(tensor.tolist())
+
+
+def _line_of(entry: object) -> str:
+    """'line 3: return y.total()'; only the number where the source is not kept."""
+    number = entry.lineno + 1
+    source = linecache.getline(_file_of(entry), number).strip()
+    return f"line {number}: {source}" if source else f"line {number}"
 
 
 def _file_of(entry: object) -> str:

@@ -5,8 +5,11 @@ import hashlib
 import json
 import re
 import stat
+from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
+from course_lib.notebook import places
 from course_lib.notebook.files import write_atomically
 
 MAXIMUM_BYTES = 64 * 2**20
@@ -15,6 +18,7 @@ STRIPPED_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -25,11 +29,12 @@ def read_notebook(path: Path | str, *, repair_ids: bool = True) -> dict:
     one-line ValueError that names the file and the cell. A missing, malformed or repeated id gets
     a new one (see `add_missing_ids`) unless `repair_ids=False`. Outputs stay as the file has them.
     """
-    notebook = parse_notebook(_read_bytes(Path(path)), str(path))
+    notebook = parse_notebook(read_bytes(Path(path)), str(path))
     return add_missing_ids(notebook) if repair_ids else notebook
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file of at most 64 MiB; a one-line ValueError otherwise."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -53,7 +58,8 @@ def parse_notebook(data: bytes, name: str) -> dict:
     """The notebook in `data`; ValueError begins with `name`. Ids are left as they are."""
     try:
         notebook = json.loads(data.decode("utf-8-sig"))
-        json.dumps(notebook, ensure_ascii=False).encode()
+        if _SURROGATE.search(data):
+            json.dumps(notebook, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{name}: is not UTF-8 text (byte {error.start})") from None
     except UnicodeEncodeError:
@@ -142,6 +148,49 @@ def free_id(wanted: str, taken: set[str]) -> str:
     return candidate
 
 
+def same(one: dict, other: dict) -> bool:
+    """Do two cells have the same type and source?"""
+    return (one["cell_type"], one["source"]) == (other["cell_type"], other["source"])
+
+
+def adopt_ids(mine: dict, base: dict | None) -> dict:
+    """The notebook with unique ids, where those that are missing come from alike cells of `base`.
+
+    Of cells that share an id (a copy made in an old Jupyter) the one that is the course's keeps it.
+    """
+    mine = copy.deepcopy(mine)
+    base_cells = base["cells"] if base else []
+    given = {cell["id"]: cell for cell in base_cells}
+    owners = {}
+    for cell in filter(has_id, mine["cells"]):
+        owner = owners.setdefault(cell["id"], cell)
+        original = given.get(cell["id"])
+        if original and same(cell, original) and not same(owner, original):
+            owners[cell["id"]] = cell
+    for original, cell in _alike(base_cells, mine["cells"]):
+        if not has_id(cell) and original["id"] not in owners:
+            cell["id"] = original["id"]
+            owners[cell["id"]] = cell
+    taken = {*given, *owners}
+    for cell in mine["cells"]:
+        if not has_id(cell) or owners[cell["id"]] is not cell:
+            cell["id"] = free_id(new_id(cell), taken)
+            taken.add(cell["id"])
+    return add_missing_ids(mine)
+
+
+def _alike(base_cells: list[dict], my_cells: list[dict]) -> Iterator[tuple[dict, dict]]:
+    """Pairs of equal cells in order, and cells of one type that stand in the place of others."""
+    base, mine = (
+        [(cell["cell_type"], cell["source"]) for cell in each] for each in (base_cells, my_cells)
+    )
+    for kind, a, a_end, b, b_end in SequenceMatcher(None, base, mine, autojunk=False).get_opcodes():
+        if kind == "equal" or (kind == "replace" and a_end - a == b_end - b):
+            for original, cell in zip(base_cells[a:a_end], my_cells[b:b_end], strict=True):
+                if original["cell_type"] == cell["cell_type"]:
+                    yield original, cell
+
+
 def strip(notebook: dict) -> dict:
     """The notebook as git keeps it: no outputs, counts or machine's metadata; ids stay.
 
@@ -173,6 +222,11 @@ def format_notebook(notebook: dict) -> str:
     return json.dumps(notebook | {"cells": cells}, **layout) + "\n"
 
 
+def version(notebook: dict) -> str:
+    """The hash of what git keeps of a notebook: outputs and the machine's metadata do not count."""
+    return hashlib.sha256(format_notebook(strip(notebook)).encode()).hexdigest()[:16]
+
+
 def write_notebook(path: Path, notebook: dict) -> None:
     """Write the notebook atomically."""
     write_atomically(path, format_notebook(notebook))
@@ -187,3 +241,10 @@ def title(cell: dict, *, width: int = 60) -> str:
     first = found.group() if found else next(filter(str.strip, source.splitlines()), "empty cell")
     text = first.strip().lstrip("#").strip() if cell["cell_type"] == "markdown" else first.strip()
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def course_notebooks(chapter: str | None = None) -> list[Path]:
+    """The course's chapters and solutions, or those of one chapter ("1", "01_tokenization")."""
+    pattern = f"{places.find_stem(chapter)}.ipynb" if chapter else "[0-9][0-9]_*.ipynb"
+    folders = (places.ROOT / "chapters", places.ROOT / "solutions")
+    return [path for folder in folders for path in sorted(folder.glob(pattern))]

@@ -25,7 +25,9 @@ HOUSE_STYLE: dict[str, Any] = {
     "axes.prop_cycle": f"cycler(color={list(OKABE_ITO)})",
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "figure.constrained_layout.h_pad": 0.1,
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1,
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "figure.figsize": (7.0, 3.6),
@@ -50,25 +52,31 @@ def show(figure: "Figure", *, alt: str) -> None:
         raise ValueError(f"alt = {alt!r}: say in a sentence what the figure shows")
     import matplotlib.pyplot
 
-    picture = figure_html(png(figure, dpi=144), alt, width=round(figure.get_figwidth() * 96))
+    picture = figure_html(figure, alt)
     matplotlib.pyplot.close(figure)
     show_html(picture, f"[figure: {alt}]")
 
 
-def png(figure: "Figure", *, dpi: int = 100) -> bytes:
+def figure_html(figure: "Figure", alt: str, *, scale: float = 1.0) -> str:
+    """`<figure>` with the picture in it, and its description.
+
+    The size is written out and decoding is at once, so that a demo's redraws do not flicker.
+    """
+    width, height = (round(96 * scale * inches) for inches in figure.get_size_inches())
+    source = (
+        f"data:image/png;base64,{base64.b64encode(png(figure, dpi=round(144 * scale))).decode()}"
+    )
+    return (
+        f'<figure style="margin:0"><img alt="{escape(alt)}" width="{width}" height="{height}" '
+        'decoding="sync" style="max-width:100%;height:auto;border-radius:6px" '
+        f'src="{source}"></figure>'
+    )
+
+
+def png(figure: "Figure", *, dpi: int) -> bytes:
     """The figure's picture; a fast, lightly packed PNG, the same bytes for the same figure."""
     buffer = io.BytesIO()
     figure.savefig(
         buffer, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"compress_level": 1}
     )
     return buffer.getvalue()
-
-
-def figure_html(picture: bytes, alt: str, *, width: int, caption: str = "") -> str:
-    """`<figure>` with the picture in it, its description and an optional caption."""
-    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return (
-        f'<figure style="margin:0"><img alt="{escape(alt)}" width="{width}" src="{source}" '
-        f'style="max-width:100%;height:auto;border-radius:6px">{below}</figure>'
-    )

@@ -109,24 +109,17 @@ class _Examination:
             if time.perf_counter() - started > self.exercise.limit_seconds:
                 pyfuncitem.session.shouldstop = "the remaining checks would take as long"
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo
-    ) -> Iterator[pytest.TestReport]:
-        report = yield
-        if report.when == "call" or report.outcome != "passed":
-            self._note(item, call, report)
-        return report
-
-    def _note(self, item: pytest.Item, call: pytest.CallInfo, report: pytest.TestReport) -> None:
-        message = ""
-        if report.outcome == "failed" and call.excinfo is not None:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> None:
+        if call.when != "call" and call.excinfo is None:
+            return
+        verdict, message = "passed", ""
+        if call.excinfo is not None:
+            skipped = isinstance(call.excinfo.value, pytest.skip.Exception)
+            verdict = "skipped" if skipped else "failed"
             message = describe_failure(call.excinfo, self.answer_file)
-        elif report.outcome == "skipped" and isinstance(report.longrepr, tuple):
-            message = str(report.longrepr[2])
         explanation = " ".join((item.function.__doc__ or "").split())
         self.result.outcomes.append(
-            CheckOutcome(item.name, _sentence(item.name), report.outcome, message, explanation)
+            CheckOutcome(item.name, _sentence(item.name), verdict, message, explanation)
         )
 
 

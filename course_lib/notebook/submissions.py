@@ -1,5 +1,6 @@
 """The answers in a folder of notebooks, for `course check` and `pytest --answers=FOLDER`."""
 
+import inspect
 import types
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def is_stub(answer: object) -> bool:
         functions = [item for item in vars(answer).values() if isinstance(item, types.FunctionType)]
     else:
         functions = [answer] if isinstance(answer, types.FunctionType) else []
-    stub = _stub.__code__
+    stub = inspect.unwrap(_stub).__code__
     codes = [function.__code__ for function in functions]
     return bool(codes) and all(
         code.co_code == stub.co_code and code.co_names == stub.co_names for code in codes

@@ -1,6 +1,7 @@
 """Ends code that runs too long, even code that catches every exception."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -23,14 +24,16 @@ def call_limited(function: Callable[[], object], seconds: float) -> tuple[object
     """
     if threading.current_thread() is not threading.main_thread():
         return function(), 0
-    stops = 0
+    stops, boundary = 0, None
 
     def guarded() -> object:
+        nonlocal boundary
+        boundary = sys._getframe()
         return function()
 
     def on_alarm(signum: int, frame: FrameType | None) -> None:
         nonlocal stops
-        while frame is not None and frame.f_code is not guarded.__code__:
+        while frame is not None and frame is not boundary:
             frame = frame.f_back
         if frame is None:  # the call has ended: nothing but it may be interrupted
             return

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 STYLE = """<style>
 .course-demo { --jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px;
   --jp-widgets-inline-label-width: 11em; max-width: 760px; }
-.course-demo img { border-radius: 6px; max-width: 100%; }
 .course-demo .widget-readout { min-width: 4.5em; }
 </style>"""
 
@@ -20,16 +19,13 @@ def page(demo: "Demo") -> widgets.Widget:
     """Build the widgets and tie them to `demo.render`; every change redraws once."""
     start = next(iter(demo.presets.values()))
     controls = {name: control.widget(start[name]) for name, control in demo.controls.items()}
-    pictured = isinstance(demo.frame(start), bytes)
-    picture = widgets.Image(format="png") if pictured else widgets.HTML()
-    caption = widgets.HTML()
+    picture, caption = widgets.HTML(), widgets.HTML()  # widgets.Image knows no alt text
 
     def redraw(change: object = None) -> None:
         parameters = {name: control.value for name, control in controls.items()}
-        words = demo.describe(**parameters)
+        words = escape(demo.describe(**parameters))
         picture.value = demo.frame(parameters)
-        picture.tooltip = words if pictured else None
-        caption.value = f'<div role="status" aria-live="polite">{escape(words)}</div>'
+        caption.value = f'<div role="status" aria-live="polite">{words}</div>'
 
     def choose(parameters: "Parameters") -> None:
         for control in controls.values():
@@ -46,6 +42,7 @@ def page(demo: "Demo") -> widgets.Widget:
         buttons.append(button)
     for control in controls.values():
         control.layout.width = "100%"
+        control.observe(redraw, names="value")
     choose(start)
     title = widgets.HTML(f"{STYLE}<b>{escape(demo.title)}</b>")
     box = widgets.VBox([title, widgets.HBox(buttons), *controls.values(), picture, caption])

@@ -1,45 +1,42 @@
 """Softmax under a temperature: three logits, their exponentials, their probabilities."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from course_lib.notebook.demos.framework import Demo, Slider
 from course_lib.notebook.plots import OKABE_ITO
 
 WORDS = ("cat", "dog", "fish")
+HEADER = ("word", "logit", "÷ T", "− largest", "exp", "÷ sum")
 
 
-def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """exp(l / T - max) / sum: subtracting the maximum changes nothing but cannot overflow."""
+def steps(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Rows of the table: logits, over T, minus the largest, exponentials, probabilities."""
     scaled = logits / temperature
-    weights = np.exp(scaled - scaled.max())
-    return weights / weights.sum()
+    shifted = scaled - scaled.max()
+    weights = np.exp(shifted)
+    return np.stack([logits, scaled, shifted, weights, weights / weights.sum()])
 
 
-def render(*, cat: float, dog: float, fish: float, temperature: float) -> Figure:
-    """Logits over temperature, their exponentials after subtracting the maximum, probabilities."""
-    logits = np.array([cat, dog, fish])
-    scaled = logits / temperature
-    columns = {
-        "logits / temperature": scaled,
-        "exp(each − largest)": np.exp(scaled - scaled.max()),
-        "probabilities": probabilities(logits, temperature),
-    }
-    figure = Figure(figsize=(7.2, 3.2))
-    for axes, (title, heights) in zip(figure.subplots(1, 3), columns.items(), strict=True):
-        bars = axes.bar(WORDS, heights, color=OKABE_ITO[:3])
-        axes.bar_label(bars, fmt="%.3g", padding=2)
-        axes.set_title(title, fontsize=14)
-        axes.margins(y=0.2)
-        axes.axhline(0, color="#222222", linewidth=1)
-    for axes in figure.axes[1:]:
-        axes.set_ylim(0, 1.2)
-    return figure
+def render(*, cat: float, dog: float, fish: float, temperature: float) -> str:
+    """A table with a row a word, from logit to probability, and a bar as long as the latter."""
+    right = 'style="text-align:right;width:5em;white-space:nowrap"'
+    head = "".join(f'<th scope="col" {right}>{title}</th>' for title in HEADER)
+    rows = []
+    columns = steps(np.array([cat, dog, fish]), temperature).T
+    for word, numbers, color in zip(WORDS, columns, OKABE_ITO[:3], strict=True):
+        cells = "".join(f"<td {right}>{number:.3f}</td>" for number in numbers)
+        bar = f'<div style="background:{color};height:1.3em;width:{100 * numbers[-1]:.1f}%"></div>'
+        rows.append(f'<tr><th scope="row" {right}>{word}</th>{cells}<td>{bar}</td></tr>')
+    head += '<th scope="col" style="text-align:left">probability</th>'
+    return (
+        '<table style="font-size:16px;table-layout:fixed;width:44em"><thead><tr>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
 
 
 def describe(*, cat: float, dog: float, fish: float, temperature: float) -> str:
     """The numbers in words."""
-    shares = probabilities(np.array([cat, dog, fish]), temperature)
+    shares = steps(np.array([cat, dog, fish]), temperature)[-1]
     parts = ", ".join(f"{word} {share:.3f}" for word, share in zip(WORDS, shares, strict=True))
     return f"Logits {cat:g}, {dog:g} and {fish:g} at temperature {temperature:g}: {parts}."
 
@@ -51,9 +48,9 @@ def _preset(logits: tuple[float, float, float], temperature: float) -> dict[str,
 DEMO = Demo(
     title="Softmax: from logits to probabilities",
     controls={word: Slider(f"logit of {word}", -5.0, 5.0, 0.1) for word in WORDS}
-    | {"temperature": Slider("temperature", 0.1, 5.0, 0.1)},
+    | {"temperature": Slider("temperature T", 0.1, 5.0, 0.1)},
     presets={
-        "as it is": _preset((2.0, 1.0, -1.0), 1.0),
+        "temperature 1": _preset((2.0, 1.0, -1.0), 1.0),
         "cold: the largest takes all": _preset((2.0, 1.0, -1.0), 0.2),
         "hot: nearly equal": _preset((2.0, 1.0, -1.0), 5.0),
         "all + 3: the same": _preset((5.0, 4.0, 2.0), 1.0),
