@@ -36,10 +36,11 @@ FIND = (
     const cell = cells[index];
 """
 )
-# What the pictures of a cell's output hold, as text, or "" while there is none: a changed address
-# alone would not show that something was drawn anew.
+# What the pictures and HTML widgets of a cell's output hold, or "" while there are none; the
+# readouts of sliders do not count, and a changed address alone is no new picture.
 DRAWN = """async output => {
-    const held = [...output.querySelectorAll("img, canvas, svg")].map(async picture => {
+    const parts = "img, canvas, svg, .widget-html-content";
+    const held = [...output.querySelectorAll(parts)].map(async picture => {
         if (picture.toDataURL) return picture.toDataURL();
         if (!picture.src) return picture.outerHTML;
         const bytes = await (await fetch(picture.src)).arrayBuffer();
@@ -182,8 +183,8 @@ class Notebook:
         for _ in range(steps):
             handle.press("ArrowRight")
 
-    def pictures(self, wanted: str, *, other_than: str = "") -> str:
-        """What the pictures of the cell's output hold, once they are drawn and differ from before.
+    def drawing(self, wanted: str, *, other_than: str = "") -> str:
+        """What a demo in the cell's output draws, once it is there and other than it was.
 
         A text to compare; it waits until the kernel rests, so that the last move is drawn too.
         """
@@ -198,7 +199,7 @@ class Notebook:
                     if (drawn && drawn != before && kernel.status == "idle") return drawn;
                     await new Promise(requestAnimationFrame);
                 }}
-                throw new Error("no new picture within 30 seconds");
+                throw new Error("nothing new is drawn within 30 seconds");
             }}""",
             [output, other_than],
         )

@@ -68,10 +68,10 @@ def test_a_learner_runs_answers_and_moves_a_slider(lab: Lab, page: Page) -> None
     assert "WrongAnswer" not in told
     notebook.screenshot("00_right_answer", "check(softmax)")
 
-    before = notebook.pictures("demos.")
+    before = notebook.drawing("demos.")
     notebook.screenshot("00_demo_before", "demos.")
     notebook.move_slider("demos.")
-    assert notebook.pictures("demos.", other_than=before) != before
+    assert notebook.drawing("demos.", other_than=before) != before
     notebook.screenshot("00_demo_after", "demos.")
 
 
