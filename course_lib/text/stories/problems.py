@@ -129,6 +129,8 @@ def make_problem(
         raise ValueError(
             f"max_number={max_number} must be at least 4: halves need two even numbers"
         )
+    if kind is not None:
+        world.require("kind", kind, TEMPLATES)
     kind = kind or rng.choice(list(TEMPLATES))
     gender = rng.choice("fm")
     a, b = rng.sample(world.NAMES[gender] if rng.random() < 0.5 else _all_names(), 2)
@@ -158,6 +160,7 @@ def counted(number: int, item: Item, language: Language) -> str:
 
 
 def _slots(problem: WordProblem, language: Language) -> dict[str, object]:
+    world.require("language", language, WORDS)
     x, y, z, step, item = problem.x, problem.y, problem.z, problem.step, problem.item
     female = problem.a in world.NAMES["f"]
     slots = {
@@ -202,8 +205,9 @@ def _was(number: int, item: Item) -> str:
 
 def prompt_problem(problem: WordProblem, language: Language, *, reasoning: bool) -> str:
     """What a model is given: the question, ending in *Answer:* or *Let us think:*."""
+    slots = _slots(problem, language)
     question, think, answer = WORDS[language]
-    text = TEMPLATES[problem.kind][language][0].format_map(_slots(problem, language))
+    text = TEMPLATES[problem.kind][language][0].format_map(slots)
     return f"{question}{text} {(think if reasoning else answer).rstrip()}"
 
 
@@ -211,7 +215,8 @@ def complete_problem(problem: WordProblem, language: Language, *, reasoning: boo
     """What a right model writes after the prompt: a space, the steps if asked, the answer."""
     if not reasoning:
         return f" {problem.answer}"
-    steps = TEMPLATES[problem.kind][language][1].format_map(_slots(problem, language))
+    slots = _slots(problem, language)
+    steps = TEMPLATES[problem.kind][language][1].format_map(slots)
     return f" {steps} {WORDS[language][2]}{problem.answer}"
 
 
