@@ -1,1 +1,1 @@
-"""The techniques that the chapters teach, finished: one topic a module, about 40 lines a technique."""
+"""What the chapters teach, finished: one topic a module, about 40 lines a technique."""

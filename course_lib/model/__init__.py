@@ -1,0 +1,1 @@
+"""The parts of a language model, from the activation functions up."""

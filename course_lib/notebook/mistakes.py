@@ -1,0 +1,102 @@
+"""Known mistakes: read from the solution notebook, and recognised in a wrong answer.
+
+A mistake is a function or class of `solutions/NN_name.ipynb` that stands in a call
+`check_rejects(mistake, "exercise")`; its docstring explains the misconception.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from course_lib.notebook.definitions import load_definitions
+from course_lib.notebook.exercises import Exercise
+from course_lib.notebook.places import ROOT
+from course_lib.notebook.recording import Call
+from course_lib.notebook.running import Result, run_checks
+from course_lib.notebook.time_limits import call_limited
+
+REPLAY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that learners give; `explanation` says what is misunderstood."""
+
+    name: str
+    explanation: str
+    answer: Callable
+    num_lines: int
+
+
+def load_mistakes(stem: str, exercise: Exercise) -> list[Mistake]:
+    """The known mistakes of one exercise, shortest first; none if there is no solution."""
+    path = ROOT / "solutions" / f"{stem}.ipynb"
+    if not path.exists():
+        return []
+    definitions = load_definitions(path, [])
+    found = []
+    for name in _rejected_names(definitions.trees, exercise.name):
+        answer = definitions.namespace[name]
+        explanation = " ".join((answer.__doc__ or "").split())
+        found.append(Mistake(name, explanation, answer, len(inspect.getsource(answer).split("\n"))))
+    return sorted(found, key=lambda mistake: mistake.num_lines)
+
+
+def _rejected_names(trees: list[tuple[int, ast.Module]], exercise_name: str) -> list[str]:
+    names = []
+    for _, tree in trees:
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check_rejects"):
+                continue
+            mistake, exercise = node.args
+            if ast.literal_eval(exercise) == exercise_name and isinstance(mistake, ast.Name):
+                names.append(mistake.id)
+    return names
+
+
+def name_mistakes(result: Result, stem: str, exercise: Exercise) -> list[Mistake]:
+    """The known mistakes that a wrong answer makes; [] if it is none of them.
+
+    By calls: a mistake is recognised if it gives what the answer gave on all recorded calls,
+    else on the first telling call of every failing check; a call is telling if the library's
+    outcome differs from the answer's. By checks: if the same checks fail with the same values.
+    """
+    mistakes = load_mistakes(stem, exercise)
+    if exercise.replay == "checks":
+        return [mistake for mistake in mistakes if _fails_alike(mistake, result, stem, exercise)]
+    library = exercise.library_object()
+    telling = [call for call in result.calls if not _same(library, [call])]
+    if not telling:
+        return []
+    failing = {outcome.test for outcome in result.failed}
+    first: dict[str, Call] = {}
+    for call in telling:
+        if call.check in failing:
+            first.setdefault(call.check, call)
+    exact = [mistake for mistake in mistakes if _same(mistake.answer, result.calls)]
+    return exact or [
+        mistake for mistake in mistakes if first and _same(mistake.answer, list(first.values()))
+    ]
+
+
+def _same(function: Callable, calls: list[Call]) -> bool:
+    """True if `function` gives on every call what the recorded answer gave."""
+
+    def same() -> bool:
+        return all(call.outcome.agrees(call.replay(function)) for call in calls)
+
+    return call_limited(same, REPLAY_SECONDS)[0] is True
+
+
+def _fails_alike(mistake: Mistake, result: Result, stem: str, exercise: Exercise) -> bool:
+    theirs = run_checks(mistake.answer, stem, exercise)
+    return [(outcome.test, _values(outcome.message)) for outcome in theirs.failed] == [
+        (outcome.test, _values(outcome.message)) for outcome in result.failed
+    ]
+
+
+def _values(message: str) -> str:
+    """A failure's message without where it was raised and without object addresses."""
+    lines = [line for line in message.split("\n") if not line.startswith("in line ")]
+    return "\n".join(line for line in lines if " at 0x" not in line)

@@ -1,0 +1,55 @@
+"""Whose answers the checks run on: the library's, a learner's folder's, or one under examination.
+
+A check's argument is named after an exercise; here each exercise becomes a fixture.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from course_lib.notebook.exercises import EXERCISES, find_exercise
+from course_lib.notebook.time_limits import call_test_limited
+
+EXERCISE_NAMES = {exercise.name for exercises in EXERCISES.values() for exercise in exercises}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--answers",
+        metavar="FOLDER",
+        type=Path,
+        help="run the checks on the notebooks in FOLDER (this executes their definitions)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "course_answers"):  # a live check brought the answer
+        return
+    folder = config.getoption("--answers")
+    if folder is None:
+        config.course_answers = lambda name: find_exercise(name)[1].library_object()
+    else:
+        from course_lib.notebook.submissions import Submissions
+
+        config.course_answers = Submissions(folder).answer_or_outcome
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A learner's answer may not run for ever; in a live check the examination sees to it."""
+    exercise = next((name for name in pyfuncitem.fixturenames if name in EXERCISE_NAMES), None)
+    if exercise is None or pyfuncitem.config.getoption("--answers") is None:
+        return None
+    return call_test_limited(pyfuncitem, find_exercise(exercise)[1].limit_seconds)
+
+
+def _fixture_of(exercise_name: str):
+    @pytest.fixture(name=exercise_name)
+    def answer(request: pytest.FixtureRequest) -> object:
+        return request.config.course_answers(exercise_name)
+
+    return answer
+
+
+for _name in EXERCISE_NAMES:
+    globals()[f"fixture_{_name}"] = _fixture_of(_name)
