@@ -36,11 +36,16 @@ FIND = (
     const cell = cells[index];
 """
 )
-# What a picture holds, as text: a changed address alone would not show that it was redrawn.
-CONTENT = """async picture => {
-    if (picture.toDataURL) return picture.toDataURL();
-    const bytes = await (await fetch(picture.src)).arrayBuffer();
-    return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).join();
+# What the pictures of a cell's output hold, as text, or "" while there is none: a changed address
+# alone would not show that something was drawn anew.
+DRAWN = """async output => {
+    const held = [...output.querySelectorAll("img, canvas, svg")].map(async picture => {
+        if (picture.toDataURL) return picture.toDataURL();
+        if (!picture.src) return picture.outerHTML;
+        const bytes = await (await fetch(picture.src)).arrayBuffer();
+        return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).join();
+    });
+    return (await Promise.all(held)).join();
 }"""
 
 
@@ -177,23 +182,26 @@ class Notebook:
         for _ in range(steps):
             handle.press("ArrowRight")
 
-    def picture(self, wanted: str) -> str:
-        """What the first picture of the cell's output holds, as a text to compare."""
-        return self._picture(wanted).evaluate(CONTENT)
+    def pictures(self, wanted: str, *, other_than: str = "") -> str:
+        """What the pictures of the cell's output hold, once they are drawn and differ from before.
 
-    def wait_for_another_picture(self, wanted: str, before: str) -> None:
-        """Wait until the cell's first picture holds something else and the kernel has rested."""
-        self.page.wait_for_function(
-            f"""async ([picture, before]) => {{
+        A text to compare; it waits until the kernel rests, so that the last move is drawn too.
+        """
+        output = self.show_cell(wanted).locator(".jp-Cell-outputArea").element_handle()
+        # A loop of our own: wait_for_function takes an async function's promise for its answer.
+        return self.page.evaluate(
+            f"""async ([output, before]) => {{
                 {PANEL}
-                return panel.sessionContext.session.kernel.status == "idle"
-                    && await ({CONTENT})(picture) != before;
+                const kernel = panel.sessionContext.session.kernel;
+                for (const end = performance.now() + 30000; performance.now() < end; ) {{
+                    const drawn = await ({DRAWN})(output).catch(() => "");
+                    if (drawn && drawn != before && kernel.status == "idle") return drawn;
+                    await new Promise(requestAnimationFrame);
+                }}
+                throw new Error("no new picture within 30 seconds");
             }}""",
-            arg=[self._picture(wanted).element_handle(), before],
+            [output, other_than],
         )
-
-    def _picture(self, wanted: str) -> Locator:
-        return self.show_cell(wanted).locator("img, canvas").first
 
     def mathematics_errors(self) -> list[str]:
         """Formulas that MathJax refuses, in every text cell of the notebook."""

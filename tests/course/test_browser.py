@@ -68,10 +68,10 @@ def test_a_learner_runs_answers_and_moves_a_slider(lab: Lab, page: Page) -> None
     assert "WrongAnswer" not in told
     notebook.screenshot("00_right_answer", "check(softmax)")
 
-    before = notebook.picture("demos.")
+    before = notebook.pictures("demos.")
     notebook.screenshot("00_demo_before", "demos.")
     notebook.move_slider("demos.")
-    notebook.wait_for_another_picture("demos.", before)
+    assert notebook.pictures("demos.", other_than=before) != before
     notebook.screenshot("00_demo_after", "demos.")
 
 

