@@ -133,8 +133,8 @@ def run_encoding(kind: str, trained: BPETokenizer, text: str, rounds: int) -> No
         rounds,
     )
     title = (
-        f"Row 3: encoding, {kind}, {BOOK_LETTERS} letters; ids equal to both peers': {same}; goals: "
-        "cold <= 80 ms, warm <= 25 ms"
+        f"Row 3: encoding, {kind}, {BOOK_LETTERS} letters; ids equal to both peers': {same}; "
+        "goals: cold <= 80 ms, warm <= 25 ms"
     )
     report(title, "course_lib, cold", seconds, {"tokenizers": "<= 0.167"})
 
