@@ -4,28 +4,35 @@ BUNDLE ?=
 ARGS ?=
 CHAPTER ?=
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet $(if $(BUNDLE),--no-index --find-links $(BUNDLE)/wheels) -c constraints.txt
+PIP := $(BIN)/pip install -c constraints.txt $(if $(BUNDLE),--no-index --find-links $(BUNDLE)/wheels)
+DATA := $(BIN)/course data $(if $(BUNDLE),--bundle $(BUNDLE))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --jaxtyping-packages=course_lib,beartype.beartype
-.PHONY: setup lab test quick lint strip edit save claims bench html lock ci
+TWO := -n 2 --dist worksteal
+WRONG := This Python is not 3.11, 3.12 or 3.13. Name one: make setup PYTHON=python3.11
+.PHONY: setup lab test quick lint strip edit save claims bench lock clean ci
 
 setup: .venv/learner
+	$(DATA)
 .venv/learner: requirements.txt constraints.txt
-	$(PYTHON) -m venv .venv && $(PIP) -r requirements.txt && $(BIN)/course data $(if $(BUNDLE),--bundle $(BUNDLE)) && touch $@
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("$(WRONG)")'
+	$(PYTHON) -m venv .venv && $(PIP) -r requirements.txt && touch $@ && $(DATA)
 .venv/tester: .venv/learner tests/requirements.txt
-	$(PIP) -r tests/requirements.txt && touch $@
+	$(PIP) --quiet -r tests/requirements.txt && touch $@
 
 lab: .venv/learner
 	$(BIN)/course lab $(ARGS)
 test: .venv/tester
-	$(PYTEST) -n 2 --dist worksteal $(ARGS)
+	$(PYTEST) $(TWO) $(ARGS)
 quick: .venv/tester lint
-	$(PYTEST) -n 2 --dist worksteal -m "not slow and not browser" $(ARGS)
+	$(PYTEST) $(TWO) -m "not slow and not browser" $(ARGS)
 lint: .venv/tester
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/lint-imports
-strip edit save claims html: .venv/tester
+strip edit save claims: .venv/tester
 	$(BIN)/course $@ $(CHAPTER) $(ARGS)
 bench: .venv/tester
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks $(ARGS)
 lock: .venv/tester
 	$(BIN)/course lock
+clean:
+	$(BIN)/course clean $(ARGS)
 ci: lint test

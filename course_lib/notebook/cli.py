@@ -18,13 +18,20 @@ def build_parser() -> argparse.ArgumentParser:
             module_info.name, help=module.HELP, description=module.HELP
         )
         module.add_arguments(subparser)
-        subparser.set_defaults(run=module.run)
+        passes_on = getattr(module, "PASSES_ON", False)
+        subparser.set_defaults(run=module.run, passes_on=passes_on)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; a user's mistake (ValueError, OSError) is one line, exit code 2."""
-    parsed = build_parser().parse_args(arguments)
+    """Run one command; a user's mistake (ValueError, OSError) is one line, exit code 2.
+
+    A command whose module says PASSES_ON finds what the parser does not know in `unknown`.
+    """
+    parser = build_parser()
+    parsed, parsed.unknown = parser.parse_known_args(arguments)
+    if parsed.unknown and not parsed.passes_on:
+        parser.error(f"unrecognized arguments: {' '.join(parsed.unknown)}")
     try:
         return parsed.run(parsed)
     except (ValueError, OSError) as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from course_lib.notebook import places
 from course_lib.notebook.files import write_atomically
 
 MAXIMUM_BYTES = 64 * 2**20
@@ -219,6 +220,11 @@ def format_notebook(notebook: dict) -> str:
     return json.dumps(notebook | {"cells": cells}, **layout) + "\n"
 
 
+def version(notebook: dict) -> str:
+    """The hash of what git keeps of a notebook: outputs and the machine's metadata do not count."""
+    return hashlib.sha256(format_notebook(strip(notebook)).encode()).hexdigest()[:16]
+
+
 def write_notebook(path: Path, notebook: dict) -> None:
     """Write the notebook atomically."""
     write_atomically(path, format_notebook(notebook))
@@ -233,3 +239,10 @@ def title(cell: dict, *, width: int = 60) -> str:
     first = found.group() if found else next(filter(str.strip, source.splitlines()), "empty cell")
     text = first.strip().lstrip("#").strip() if cell["cell_type"] == "markdown" else first.strip()
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def course_notebooks(chapter: str | None = None) -> list[Path]:
+    """The course's chapters and solutions, or those of one chapter ("1", "01_tokenization")."""
+    pattern = f"{places.find_stem(chapter)}.ipynb" if chapter else "[0-9][0-9]_*.ipynb"
+    folders = (places.ROOT / "chapters", places.ROOT / "solutions")
+    return [path for folder in folders for path in sorted(folder.glob(pattern))]

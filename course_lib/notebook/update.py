@@ -7,7 +7,6 @@ moment an update is killed at, the copy is the old or the new one and its base i
 
 import contextlib
 import dataclasses
-import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,12 @@ from course_lib.notebook import places
 from course_lib.notebook.files import locked, write_atomically
 from course_lib.notebook.merging import MergeReport, merge
 from course_lib.notebook.notebooks import (
-    format_notebook,
     parse_notebook,
     read_bytes,
     read_notebook,
     same,
     strip,
+    version,
     write_notebook,
 )
 
@@ -57,11 +56,6 @@ class Update:
                 cells = f"{len(titles)} cell{'s' if len(titles) > 1 else ''}"
                 lines.append(f"  {sentence.format(cells)}: {shown}{more}")
         return "\n".join([*lines, f"  your file before: {self.before}"])
-
-
-def version(notebook: dict) -> str:
-    """The hash of what git keeps of a notebook: outputs and metadata do not count."""
-    return hashlib.sha256(format_notebook(strip(notebook)).encode()).hexdigest()[:16]
 
 
 def copy_new_chapters(work: Path | None = None) -> list[str]:

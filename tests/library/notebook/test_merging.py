@@ -239,7 +239,7 @@ def edited(draw, cells, writer):
 COURSE_CELLS = [code(f"c{i}", f"given {i}") for i in range(6)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_no_edit_script_makes_a_learners_source_disappear(data):
     base = notebook(*COURSE_CELLS[: data.draw(st.integers(0, 6))])
@@ -264,7 +264,7 @@ def test_no_edit_script_makes_a_learners_source_disappear(data):
     assert Counter(sources(again)) == Counter(sources(merged))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_one_sided_edits_give_exactly_that_side(data):
     base = notebook(*COURSE_CELLS)
@@ -274,7 +274,7 @@ def test_one_sided_edits_give_exactly_that_side(data):
     assert merge(base, mine, base) == (mine, MergeReport())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_nothing_is_lost_over_many_updates(data):
     base, mine = notebook(*COURSE_CELLS), notebook(*COURSE_CELLS)

@@ -139,7 +139,7 @@ def test_missing_linked_special_and_huge_files_are_refused(path, tmp_path, monke
     refused(path, "larger than")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40), st.integers(0, len(WHOLE)), st.integers(0, 40))
 def test_random_damage_is_a_value_error_or_a_notebook(noise, start, length):
     data = WHOLE.encode()[:start] + noise + WHOLE.encode()[start + length :]
