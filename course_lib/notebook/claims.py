@@ -40,7 +40,7 @@ def claim(
     unit: str = "",
     part: str = "",
     paper: str = "",
-    uses: Iterable[Callable] = (),
+    uses: Iterable[Any] = (),
 ) -> None:
     """Show a measured claim beside the recorded thorough run: `claim("C36", slowdowns, ...)`.
 
@@ -114,7 +114,7 @@ def _numbers(value: Any, name: str, verdict: str) -> list[float]:
     return values
 
 
-def _library_functions(uses: Iterable[Callable]) -> list[Callable]:
+def _library_functions(uses: Iterable[Any]) -> list[Callable]:
     """Those whose source is in the library; the chapter's own are in the hash of its cells."""
     functions = list(uses)
     for function in functions:

@@ -72,19 +72,16 @@ def source_hash(source: str, name: str | None = None) -> str:
     """
     try:
         tree = ast.parse(textwrap.dedent(source))
-        named = [node for node in tree.body if name in _names(node)]
+        named = [node for node in tree.body if _defines(node, name)]
         text = ast.dump(named[-1] if named else tree)
     except (SyntaxError, ValueError, RecursionError):
         text = source
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def _names(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return []
+def _defines(node: ast.stmt, name: str | None) -> bool:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return isinstance(node, kinds) and node.name == name
 
 
 def find_checks(chapter_stem: str, exercise_name: str) -> str:
@@ -153,37 +150,31 @@ def progress(
         records, notice = {}, f"Your progress cannot be read: {error}"
     chapters = []
     for stem, exercises in table.items():
-        code = _saved_code(stem)
-        standings = [
-            ExerciseProgress(
-                exercise.name,
-                exercise.minutes,
-                *_state(
-                    records.get(exercise.name), exercise.name, checks(stem, exercise.name), code
-                ),
-            )
-            for exercise in exercises
-        ]
+        is_begun = any(exercise.name in records for exercise in exercises)
+        code = _saved_code(stem) if is_begun else (0.0, [])
+        standings = []
+        for exercise in exercises:
+            state, has_changed = "not attempted", False
+            if known := records.get(exercise.name):
+                state = "solved" if known["solved"] else "attempted"
+                has_changed = state == "solved" and _has_changed(
+                    known, exercise.name, checks(stem, exercise.name), code
+                )
+            standings.append(ExerciseProgress(exercise.name, exercise.minutes, state, has_changed))
         chapters.append(ChapterProgress(stem, tuple(standings)))
     return Progress(tuple(chapters), notice)
 
 
-def _state(
-    known: dict | None, name: str, checks: str, code: tuple[float, list[ast.stmt]]
-) -> tuple[str, bool]:
-    if known is None:
-        return "not attempted", False
+def _has_changed(known: dict, name: str, checks: str, code: tuple[float, list[ast.stmt]]) -> bool:
     solved, last = known["solved"], known["last"]
-    if solved is None:
-        return "attempted", False
     saved, nodes = code
-    answers = [node for node in nodes if name in _names(node)]
+    answers = [node for node in nodes if _defines(node, name)]
     has_changed = last["verdict"] != "right" or source_hash(checks) != solved["checks"]
     # A notebook saved before the last check is older than the answer that was checked.
     if saved > last["time"] and solved["answer"]:
         answer = ast.unparse(answers[-1]) if answers else ""
         has_changed |= source_hash(answer, name) != solved["answer"]
-    return "solved", has_changed
+    return has_changed
 
 
 def _saved_code(stem: str) -> tuple[float, list[ast.stmt]]:

@@ -9,25 +9,24 @@ import hashlib
 import importlib
 import inspect
 import json
-import os
-import platform
 import re
-import tempfile
 import textwrap
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
-from course_lib.notebook.places import ROOT
+from course_lib.notebook import places
+from course_lib.notebook.files import write_atomically
+from course_lib.notebook.machine import machine_summary
+from course_lib.notebook.notebooks import read_notebook
 
-RECORD = ROOT / "chapters" / "claims.json"
 CLAIM_MIME = "application/vnd.course.claim+json"
 
 Entry = dict[str, Any]
 
 
-def load_record(path: Path = RECORD) -> dict[str, Entry]:
+def load_record() -> dict[str, Entry]:
     """Key ("C12" or "C12 RMSNorm") -> entry; empty where nothing was measured yet."""
+    path = places.ROOT / "chapters" / "claims.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -36,21 +35,12 @@ def load_record(path: Path = RECORD) -> dict[str, Entry]:
         raise ValueError(f"{path.name} is damaged ({error}): restore it with git") from None
 
 
-def save_record(record: dict[str, Entry], path: Path = RECORD) -> None:
+def save_record(record: dict[str, Entry]) -> None:
     """Write the record whole or not at all, claims in their order, so that diffs are small."""
+    path = places.ROOT / "chapters" / "claims.json"
     ordered = {key: record[key] for key in sorted(record, key=natural_order)}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".json")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(ordered, file, ensure_ascii=False, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    text = json.dumps(ordered, ensure_ascii=False, indent=1, allow_nan=False)
+    write_atomically(path, text + "\n")
 
 
 def natural_order(key: str) -> tuple[int, str]:
@@ -60,7 +50,10 @@ def natural_order(key: str) -> tuple[int, str]:
 
 def entries_of(notebook: dict, *, stem: str, seconds: float) -> dict[str, Entry]:
     """The entries of an executed chapter, from what its `claim` cells put out."""
-    code_hash, machine = cells_hash(notebook), describe_machine()
+    import torch
+
+    code_hash = cells_hash(notebook)
+    machine = f"{machine_summary()}, torch {torch.__version__.partition('+')[0]}"
     outputs = (output for cell in notebook["cells"] for output in cell.get("outputs", ()))
     rows = (output.get("data", {}).get(CLAIM_MIME) for output in outputs)
     entries = {}
@@ -76,14 +69,18 @@ def entries_of(notebook: dict, *, stem: str, seconds: float) -> dict[str, Entry]
     return entries
 
 
-def is_stale(entry: Entry, *, chapters: Path = ROOT / "chapters") -> bool:
+def is_stale(entry: Entry) -> bool:
     """True if the chapter's code, or a function that the claim used, has changed since."""
-    path = chapters / f"{entry['chapter']}.ipynb"
     return (
-        not path.exists()
-        or entry["cells"] != cells_hash(json.loads(path.read_text(encoding="utf-8")))
+        entry["chapter"] not in places.chapter_stems()
+        or entry["cells"] != cells_hash(read_chapter(entry["chapter"]))
         or any(source_hash(name) != then for name, then in entry["functions"].items())
     )
+
+
+def read_chapter(stem: str) -> dict:
+    """The tracked notebook of a chapter."""
+    return read_notebook(places.ROOT / "chapters" / f"{stem}.ipynb")
 
 
 def claimed_keys(notebook: dict) -> list[str]:
@@ -107,7 +104,7 @@ def claimed_keys(notebook: dict) -> list[str]:
 def code_cells(notebook: dict) -> list[str]:
     """Sources of the code cells."""
     cells = (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-    return ["".join(cell["source"]) for cell in cells]
+    return [cell["source"] for cell in cells]
 
 
 def cells_hash(notebook: dict) -> str:
@@ -124,19 +121,6 @@ def source_hash(name: str) -> str:
     except (ImportError, AttributeError, OSError, TypeError):
         return "gone"
     return _digest(_essence(textwrap.dedent(source)))
-
-
-def describe_machine() -> str:
-    """What the seconds were measured on: cores, processor, GPU, PyTorch's version."""
-    import torch
-
-    try:
-        information = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        processor = re.search(r"model name\s*:\s*(.+)", information)[1]
-    except (OSError, TypeError):
-        processor = platform.processor() or platform.machine()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{os.cpu_count()} cores, {processor}, {gpu}, torch {torch.__version__.split('+')[0]}"
 
 
 def _essence(source: str) -> str:

@@ -18,6 +18,7 @@ STRIPPED_METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -57,7 +58,8 @@ def parse_notebook(data: bytes, name: str) -> dict:
     """The notebook in `data`; ValueError begins with `name`. Ids are left as they are."""
     try:
         notebook = json.loads(data.decode("utf-8-sig"))
-        json.dumps(notebook, ensure_ascii=False).encode()
+        if _SURROGATE.search(data):
+            json.dumps(notebook, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{name}: is not UTF-8 text (byte {error.start})") from None
     except UnicodeEncodeError:

@@ -25,7 +25,9 @@ HOUSE_STYLE: dict[str, Any] = {
     "axes.prop_cycle": f"cycler(color={list(OKABE_ITO)})",
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "figure.constrained_layout.h_pad": 0.1,
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1,
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "figure.figsize": (7.0, 3.6),
@@ -61,7 +63,9 @@ def figure_html(figure: "Figure", alt: str, *, scale: float = 1.0) -> str:
     The size is written out and decoding is at once, so that a demo's redraws do not flicker.
     """
     width, height = (round(96 * scale * inches) for inches in figure.get_size_inches())
-    source = f"data:image/png;base64,{base64.b64encode(png(figure, dpi=144 * scale)).decode()}"
+    source = (
+        f"data:image/png;base64,{base64.b64encode(png(figure, dpi=round(144 * scale))).decode()}"
+    )
     return (
         f'<figure style="margin:0"><img alt="{escape(alt)}" width="{width}" height="{height}" '
         'decoding="sync" style="max-width:100%;height:auto;border-radius:6px" '
@@ -69,7 +73,7 @@ def figure_html(figure: "Figure", alt: str, *, scale: float = 1.0) -> str:
     )
 
 
-def png(figure: "Figure", *, dpi: float) -> bytes:
+def png(figure: "Figure", *, dpi: int) -> bytes:
     """The figure's picture; a fast, lightly packed PNG, the same bytes for the same figure."""
     buffer = io.BytesIO()
     figure.savefig(

@@ -5,6 +5,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from course_lib.notebook.machine import num_cores
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -68,4 +70,4 @@ def allowed_threads(wanted: int, environment: Mapping[str, str] = os.environ) ->
     """min(wanted, cores, OMP_NUM_THREADS): 8 wanted on 2 cores -> 2."""
     limit = environment.get("OMP_NUM_THREADS", "")
     limits = [int(limit)] if limit.isdigit() and int(limit) > 0 else []
-    return min(wanted, os.cpu_count() or 1, *limits)
+    return min(wanted, num_cores(), *limits)

@@ -85,13 +85,11 @@ def find_script(chapter: str, *, is_solution: bool = False) -> tuple[Path, Path]
 
 def edit(path: Path, script_path: Path) -> None:
     """Write the notebook at `path` as a script; unsaved edits in an older one are not replaced."""
-    if script_path.exists():
-        state = _read_state(script_path)
-        if state is None or state["script"] != _digest(script_path.read_bytes()):
-            raise ValueError(
-                f"{script_path}: holds edits that are not saved; save them with `course save`, "
-                "or delete the file"
-            )
+    if has_unsaved_edits(script_path):
+        raise ValueError(
+            f"{script_path}: holds edits that are not saved; save them with `course save`, "
+            "or delete the file"
+        )
     notebook = read_notebook(path)
     try:
         script = to_script(notebook)
@@ -99,6 +97,14 @@ def edit(path: Path, script_path: Path) -> None:
         raise ValueError(f"{path}: {error}") from None
     write_atomically(script_path, script)
     _write_state(script_path, notebook)
+
+
+def has_unsaved_edits(script_path: Path) -> bool:
+    """Does the script exist and differ from what `edit` wrote or `save` last put back?"""
+    if not script_path.exists():
+        return False
+    state = _read_state(script_path)
+    return state is None or state["script"] != _digest(script_path.read_bytes())
 
 
 def save(path: Path, script_path: Path) -> str:

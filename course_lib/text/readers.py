@@ -131,6 +131,12 @@ def complete_gsm8k(row: Mapping[str, Any]) -> Row:
     return {**row, "number": number, "text": f"Q: {row['question']}\nA: {row['answer']}"}
 
 
+def complete_chat(row: Mapping[str, Any]) -> Row:
+    """Add the text of a chat: 'role: content', one message below the other."""
+    turns = (f"{message['role']}: {message['content']}" for message in row["messages"])
+    return {**row, "text": "\n".join(turns)}
+
+
 def read_chatterbot() -> Iterator[Row]:
     """Dialogues: language, category, turns; text is the turns, one a line. Quality is uneven."""
     import yaml

@@ -9,14 +9,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from course_lib.notebook import places
 from course_lib.notebook.measurements import (
     claimed_keys,
     entries_of,
     is_stale,
     load_record,
+    read_chapter,
     save_record,
 )
-from course_lib.notebook.places import ROOT, chapter_stems, find_stem
+from course_lib.notebook.notebooks import read_notebook
 
 HELP = "measure the lecture's claims thoroughly (hours; may be stopped and resumed)"
 
@@ -28,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run each chapter that has a missing or stale claim; record it before the next begins."""
-    stems = [find_stem(chapter) for chapter in arguments.chapter] or chapter_stems()
+    stems = [places.find_stem(chapter) for chapter in arguments.chapter] or places.chapter_stems()
     failed = 0
     for stem in stems:
-        keys = claimed_keys(_read(ROOT / "chapters" / f"{stem}.ipynb"))
+        keys = claimed_keys(read_chapter(stem))
         if not keys or not (arguments.all or needs_measuring(keys, stem)):
             print(f"{stem}: {len(keys)} claims, nothing to measure")
             continue
@@ -51,7 +53,7 @@ def measure(stem: str) -> bool:
     """Execute the chapter in a process of its own and put its claims into the record."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        executed = execute(ROOT / "chapters" / f"{stem}.ipynb", Path(folder), preset="thorough")
+        executed = execute(read_chapter(stem), Path(folder), preset="thorough")
     seconds = time.monotonic() - started
     if isinstance(executed, str):
         print(f"{stem}: failed after {seconds:.0f} s: {executed}", file=sys.stderr)
@@ -63,7 +65,7 @@ def measure(stem: str) -> bool:
     return True
 
 
-def execute(notebook: Path, folder: Path, *, preset: str) -> dict | str:
+def execute(notebook: dict, folder: Path, *, preset: str) -> dict | str:
     """The executed notebook, or its error in a line; `folder` stands in for the learner's work."""
     command = [sys.executable, "-m", "nbconvert", "--to=notebook", "--execute", "--stdin"]
     command += ["--output=executed", f"--output-dir={folder}", "--log-level=ERROR"]
@@ -72,15 +74,13 @@ def execute(notebook: Path, folder: Path, *, preset: str) -> dict | str:
         "--ExecutePreprocessor.store_widget_state=False",
     ]
     environment = {**os.environ, "COURSE_PRESET": preset, "COURSE_HOME": str(folder)}
-    source = notebook.read_bytes()
+    source = json.dumps(notebook).encode()
     finished = subprocess.run(
         command, input=source, cwd=folder, env=environment, stderr=subprocess.PIPE, check=False
     )
     if finished.returncode:
-        lines = finished.stderr.decode(errors="replace").strip().splitlines()
+        from nbconvert.filters import strip_ansi
+
+        lines = strip_ansi(finished.stderr.decode(errors="replace")).strip().splitlines()
         return lines[-1] if lines else f"exit code {finished.returncode}"
-    return _read(folder / "executed.ipynb")
-
-
-def _read(notebook: Path) -> dict:
-    return json.loads(notebook.read_text(encoding="utf-8"))
+    return read_notebook(folder / "executed.ipynb")

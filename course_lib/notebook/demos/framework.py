@@ -30,11 +30,11 @@ class Slider:
     """A number from `low` to `high`; whole if `step` is."""
 
     label: str
-    low: float
-    high: float
-    step: float
+    low: float | int
+    high: float | int
+    step: float | int
 
-    def widget(self, value: float) -> "ipywidgets.Widget":
+    def widget(self, value: float | int) -> "ipywidgets.Widget":
         """The slider at `value`."""
         import ipywidgets
 
@@ -95,9 +95,9 @@ class Demo:
 
     def frame(self, parameters: Parameters, *, scale: float = 1.0) -> str:
         """What the page shows for these parameters, as HTML; a figure with its description."""
-        import matplotlib
+        import matplotlib.style
 
-        with matplotlib.rc_context(DEMO_STYLE):
+        with matplotlib.style.context(DEMO_STYLE, after_reset=True):
             drawn = self.render(**parameters)
             if isinstance(drawn, str):
                 return drawn
@@ -106,7 +106,7 @@ class Demo:
     def strip(self) -> str:
         """The first four presets side by side, as plain HTML with descriptions."""
         frames = [
-            f'<div style="max-width:380px"><b>{escape(name)}</b>'
+            f'<div style="width:min-content;min-width:340px"><b>{escape(name)}</b>'
             f"{self.frame(parameters, scale=0.5)}{escape(self.describe(**parameters))}</div>"
             for name, parameters in list(self.presets.items())[:4]
         ]

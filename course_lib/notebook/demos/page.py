@@ -42,6 +42,7 @@ def page(demo: "Demo") -> widgets.Widget:
         buttons.append(button)
     for control in controls.values():
         control.layout.width = "100%"
+        control.observe(redraw, names="value")
     choose(start)
     title = widgets.HTML(f"{STYLE}<b>{escape(demo.title)}</b>")
     box = widgets.VBox([title, widgets.HBox(buttons), *controls.values(), picture, caption])

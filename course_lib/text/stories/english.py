@@ -50,11 +50,12 @@ SPOTS = {
     "log": "under a heavy log",
     "board": "under a heavy board",
 }
+PRONOUNS = {"m": ("He", "His"), "f": ("She", "Her")}
 CAUSES = {
     "wind": "The wind carried",
     "storm": "A storm swept",
     "magpie": "A magpie dropped",
-    "hero": "By accident {he} threw",
+    "hero": "{He} accidentally threw",
     "brother": "{His} little brother threw",
     "sister": "{His} little sister threw",
 }
@@ -95,7 +96,7 @@ def with_article(words: str) -> str:
 def english_slots(trace: Trace) -> dict[str, str]:
     """The words that fill the English template; a slot is named after the fact it tells."""
     plural = trace.object in PLURAL_OBJECTS
-    he, his = ("he", "His") if trace.gender == "m" else ("she", "Her")
+    pronoun, his = PRONOUNS[trace.gender]
     return {
         "time": TIMES[trace.time],
         "trait": with_article(trace.trait),
@@ -105,7 +106,7 @@ def english_slots(trace: Trace) -> dict[str, str]:
         "place": PLACES[trace.place],
         "colour": trace.colour if plural else with_article(trace.colour),
         "object": trace.object,
-        "cause": CAUSES[trace.cause].format(he=he, His=his),
+        "cause": CAUSES[trace.cause].format(He=pronoun, His=his),
         "object_lost": trace.object,
         "spot": SPOTS[trace.spot],
         "name_again": trace.name,

@@ -198,7 +198,7 @@ def trace_log_probability(trace: Trace, *, split: Split = "train") -> float:
         "spot": SPOTS_OF[hero],
         "object": OBJECTS_OF[split][hero],
         "helper": HELPERS_OF[trace.spot],
-        **_FREE_CHOICES,
+        **FREE_CHOICES,
     }
     if any(getattr(trace, field) not in options for field, options in allowed.items()):
         return -math.inf
@@ -211,7 +211,7 @@ def trace_entropy(*, split: Split = "train") -> float:
     A story determines its trace and the trace its story, so this is also the entropy of the text in
     either language: no language model's mean loss per story can be lower.
     """
-    free = sum(math.log(len(options)) for options in _FREE_CHOICES.values())
+    free = sum(math.log(len(options)) for options in FREE_CHOICES.values())
     given_hero = sum(
         math.log(len(NAMES[animal.gender]))
         + math.log(len(OBJECTS_OF[split][hero]))
@@ -222,7 +222,7 @@ def trace_entropy(*, split: Split = "train") -> float:
     return math.log(len(ANIMALS)) + given_hero / len(ANIMALS) + free
 
 
-_FREE_CHOICES = {
+FREE_CHOICES = {
     "trait": TRAITS,
     "time": TIMES,
     "place": PLACES,

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import pytest
-from notebook_cells import ANSWER, STUB, code, notebook
+from notebook_cells import ANSWER, CHECK, STUB, code, notebook
 
 from course_lib.notebook import cli, journal, places
 from course_lib.notebook.notebooks import write_notebook
@@ -87,7 +87,8 @@ def test_a_later_wrong_answer_or_other_checks_show_as_changed_since():
 
 
 def save_copy(work, source, *, saved):
-    write_notebook(work / f"{STEM}.ipynb", notebook(code("a", "%matplotlib inline\n" + source)))
+    cells = (code("a", "%matplotlib inline\n" + source), CHECK)
+    write_notebook(work / f"{STEM}.ipynb", notebook(*cells))
     os.utime(work / f"{STEM}.ipynb", (saved, saved))
 
 

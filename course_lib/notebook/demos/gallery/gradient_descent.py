@@ -46,13 +46,8 @@ def describe(*, lr: float, steps: int) -> str:
     """First and last loss, and how it went."""
     before, *_, after = losses(descend(lr, steps))
     steepness = lr * CURVATURES.max()
-    how = (
-        "creeps"
-        if steepness <= 1
-        else "zigzags and arrives"
-        if steepness < 2
-        else "does not settle"
-    )
+    limits = {"creeps": 0.5, "runs smoothly": 1, "zigzags and arrives": 1.999, "circles": 2.001}
+    how = next((how for how, limit in limits.items() if steepness <= limit), "flies apart")
     return (
         f"Learning rate {lr:.2f}, {steps} steps: loss from {before:.1f} to {after:.3g}; the steep "
         f"direction is multiplied by {1 - steepness:.1f} each step, so the path {how}."

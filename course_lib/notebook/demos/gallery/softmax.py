@@ -19,7 +19,7 @@ def steps(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 def render(*, cat: float, dog: float, fish: float, temperature: float) -> str:
     """A table with a row a word, from logit to probability, and a bar as long as the latter."""
-    right = 'style="text-align:right;width:5em"'
+    right = 'style="text-align:right;width:5em;white-space:nowrap"'
     head = "".join(f'<th scope="col" {right}>{title}</th>' for title in HEADER)
     rows = []
     columns = steps(np.array([cat, dog, fish]), temperature).T
@@ -29,7 +29,7 @@ def render(*, cat: float, dog: float, fish: float, temperature: float) -> str:
         rows.append(f'<tr><th scope="row" {right}>{word}</th>{cells}<td>{bar}</td></tr>')
     head += '<th scope="col" style="text-align:left">probability</th>'
     return (
-        '<table style="font-size:16px;table-layout:fixed;width:100%"><thead><tr>'
+        '<table style="font-size:16px;table-layout:fixed;width:44em"><thead><tr>'
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
