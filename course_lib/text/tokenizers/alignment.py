@@ -4,7 +4,7 @@ In reading order: `Segments` (what a rewriting step did, piece by piece), `Align
 remembers its original), `Rewrite` and `Cut` (the two kinds of step a pipeline is made of).
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 Segments = list[tuple[str, int]]
 """(new text, how many characters of the old text it replaces), from left to right."""
@@ -12,6 +12,7 @@ Segments = list[tuple[str, int]]
 Span = tuple[int, int]
 
 
+@runtime_checkable
 class Rewrite(Protocol):
     """A step that changes text; joining `segments(text)` gives `__call__(text)`."""
 
@@ -20,6 +21,7 @@ class Rewrite(Protocol):
     def segments(self, text: str) -> Segments: ...
 
 
+@runtime_checkable
 class Cut(Protocol):
     """A step that cuts text into words; `spans` says where the words of `__call__` stand."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from course_lib.text.tokenizers.added_tokens import AddedToken, AddedTokenFinder
 from course_lib.text.tokenizers.alignment import Aligned, Rewrite, Span
@@ -26,6 +26,7 @@ class Piece(NamedTuple):
     end: int
 
 
+@runtime_checkable
 class Model(Protocol):
     """What turns a word into ids; `type` is its name in a tokenizer.json.
 
@@ -43,7 +44,7 @@ class Model(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self: ...
+    def from_json(cls, fields: dict[str, Any]) -> "Model": ...
 
 
 class WordCache(dict[str, list[int]]):
@@ -108,7 +109,7 @@ class Tokenizer:
         self._find_normalized = AddedTokenFinder(
             {
                 content: token
-                for token in self.added_tokens
+                for token in reversed(self.added_tokens)  # of equals the first stays
                 if token.normalized and (content := self.normalize(token.content))
             }
         )
@@ -239,7 +240,7 @@ class Tokenizer:
         return write_tokenizer(self, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Tokenizer":
         """Read a tokenizer.json (path: the file, or its folder), ours or Hugging Face's."""
         from course_lib.text.tokenizers.tokenizer_json import load_tokenizer  # imports this module
 

@@ -11,12 +11,12 @@ After GitHub's `bpe`, https://github.blog/ai-and-ml/llms/so-many-tokens-so-littl
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 from course_lib.text.tokenizers.bpe import Pair
 
 PREFIX = 4
 CACHED_PAIRS = 2**20
+NO_LIMIT = 2**62
 
 
 class Compatible(dict[Pair, bool]):
@@ -34,7 +34,7 @@ class Compatible(dict[Pair, bool]):
         self[pair] = answer = self.before(*pair)
         return answer
 
-    def before(self, left: int, right: int, limit: float = float("inf")) -> bool:
+    def before(self, left: int, right: int, limit: int = NO_LIMIT) -> bool:
         """True if no merge of rank < limit joins them on the way to being made.
 
         Undoes the merges inside the two, last first; among equal ranks the left one came first.
@@ -70,7 +70,9 @@ class LinearEncoder:
         self.short_lengths = tuple(sorted(short, reverse=True))
 
     @classmethod
-    def of(cls, vocab: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> Self | None:
+    def of(
+        cls, vocab: Mapping[str, int], merges: Sequence[tuple[str, str]]
+    ) -> "LinearEncoder | None":
         """The encoder, or None if a merge uses a token that only a later merge makes.
 
         A token that BPE never makes of its own text is left out: BPE makes it nowhere.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from course_lib.text.tokenizers.alignment import Span
 from course_lib.text.tokenizers.bpe import Pair
@@ -136,15 +136,15 @@ class BPE:
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
+    def from_json(cls, fields: dict[str, Any]) -> "BPE":
         """From the `model` of a tokenizer.json; merges may be pairs or "a b" as in old files."""
         for name in REFUSED:
             if fields.get(name):
                 raise ValueError(f"the BPE model has {name} = {fields[name]!r}, not supported here")
         given = {name: fields[name] for name in SUPPORTED if name in fields}
-        merges = given.get("merges")
-        if not isinstance(merges, list):
-            raise ValueError("the BPE model needs a list of merges")
+        vocab, merges = given.get("vocab"), given.get("merges")
+        if not isinstance(vocab, dict) or not isinstance(merges, list):
+            raise ValueError("the BPE model needs an object vocab and a list of merges")
         for name in ("fuse_unk", "byte_fallback", "ignore_merges"):
             if not isinstance(given.get(name, False), bool):
                 raise ValueError(f"the BPE model has {name} = {given[name]!r}, which is no boolean")

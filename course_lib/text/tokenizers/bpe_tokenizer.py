@@ -7,7 +7,7 @@ steps of both.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 from course_lib.text.tokenizers.base import AddedToken, Tokenizer, check_unicode
 from course_lib.text.tokenizers.bpe_fast import train_bpe_fast
@@ -43,7 +43,7 @@ class BPETokenizer(Tokenizer):
         pattern: str = GPT4_PATTERN,
         special_tokens: Sequence[str] = (),
         byte_fallback: bool = False,
-    ) -> Self:
+    ) -> "BPETokenizer":
         """Learn merges from texts; ids are the base alphabet, then merges, then special tokens.
 
         Byte level by default: 256 bytes (id = byte) are the alphabet and every text round-trips.
@@ -81,7 +81,7 @@ class BPETokenizer(Tokenizer):
         ranks: Mapping[bytes, int],
         pattern: str,
         special_tokens: Mapping[str, int] | None = None,
-    ) -> Self:
+    ) -> "BPETokenizer":
         """From tiktoken's mergeable ranks: a token's id is its rank, its merge is not stored.
 
         The merge is the last one that BPE with lower ranks makes of the token's bytes.

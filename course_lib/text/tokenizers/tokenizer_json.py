@@ -75,7 +75,7 @@ def tokenizer_from_json(data: Any) -> Tokenizer:
         raise ValueError(f"its model is {kind!r}, not one of {', '.join(MODELS)}")
     check_vocabulary(model)
     model_class, tokenizer_class = MODELS[kind]
-    tokens = expect(data.get("added_tokens") or [], list, "added_tokens")
+    tokens = expect(data.get("added_tokens", []), list, "added_tokens")
     return tokenizer_class(
         model_class.from_json(model),
         added_tokens=[read_fields(AddedToken, token, "added_tokens") for token in tokens],
