@@ -37,16 +37,18 @@ TEXTS = [
     "aaaaaaa baaaaaab " * 5,
 ]
 
-PIECES = """([entry, text]) => {
+PIECES = """([entry, texts]) => {
     const bytes = (base64) => new DataView(Uint8Array.from(atob(base64), c => c.charCodeAt()).buffer);
     const bpe = new course.BPE(
         { pattern: entry.pattern, bytes: bytes(entry.bytes), lengths: bytes(entry.lengths) });
-    const { words, ids } = bpe.encode(text);
-    let start = 0;
-    return words.flatMap((word, i) => {
-        const pieces = course.piecesOf(word, ids[i], bpe.tokens, start);
-        start += course.countCharacters(word);
-        return pieces.map(({ id, bytes, start, end }) => [id, bytes, start, end]);
+    return texts.map((text) => {
+        const { words, ids } = bpe.encode(text);
+        let start = 0;
+        return words.flatMap((word, i) => {
+            const pieces = course.piecesOf(word, ids[i], bpe.tokens, start);
+            start += course.countCharacters(word);
+            return pieces.map(({ id, bytes, start, end }) => [id, bytes, start, end]);
+        });
     });
 }"""
 
@@ -94,9 +96,9 @@ def sendable(tokenizer):
 
 
 def assert_page_agrees(page, tokenizer, in_page):
-    entry = sendable(in_page)
-    for text in [*TEXTS, *random_texts(5, 60)]:
-        pieces = page.evaluate(PIECES, [entry, text])
+    texts = [*TEXTS, *random_texts(5, 100)]
+    found = page.evaluate(PIECES, [sendable(in_page), texts])
+    for text, pieces in zip(texts, found, strict=True):
         expected = [
             [piece.id, in_page.tokens[piece.id].hex(" ").upper(), piece.start, piece.end]
             for piece in tokenizer.tokenize(text)
