@@ -66,10 +66,12 @@ def javascript_pattern(pattern: str) -> str:
 
 
 def _any_case(pattern: str) -> str:
-    """"'[st]|ve" -> "'[sSſtT]|[vV][eE]": letters and classes of letters only."""
+    """ "'[st]|ve" -> "'[sSſtT]|[vV][eE]": letters and classes of letters only."""
 
     def spelled(letters: re.Match[str]) -> str:
-        cases = (letter + letter.upper() + "ſ" * (letter == "s") for letter in letters[1] or letters[0])
+        cases = (
+            letter + letter.upper() + "ſ" * (letter == "s") for letter in letters[1] or letters[0]
+        )
         return f"[{''.join(cases)}]"
 
     return re.sub(r"\[([a-z]+)\]|[a-z]", spelled, pattern)

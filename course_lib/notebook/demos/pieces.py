@@ -12,7 +12,7 @@ _SIGNS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 
 
 def shown_bytes(token: bytes) -> str:
-    r"""A token to look at: b" a\n" -> "·a↵"; bytes that are a part of a character in hexadecimal."""
+    r"""A token to look at: b" a\n" -> "·a↵"; a part of a character is shown in hexadecimal."""
     text = token.decode("utf-8", errors="surrogateescape")
     shown = (_SIGNS.get(letter) or _shown_letter(letter) for letter in text)
     return "".join(shown)
@@ -30,7 +30,9 @@ def coloured_pieces(tokens: Sequence[bytes], alt: str, *, names: Sequence[str] =
     spans = []
     for number, token in enumerate(tokens):
         shown = escape(shown_bytes(token))
-        below = f'<br><small style="font-size:11px">{escape(names[number])}</small>' * bool(names)
+        below = (
+            f'<br><small style="font-size:11px">{escape(names[number])}</small>' if names else ""
+        )
         spans.append(
             f'<span style="display:inline-block;margin:1px;padding:0 2px;border-radius:3px;'
             f"vertical-align:top;unicode-bidi:isolate;"

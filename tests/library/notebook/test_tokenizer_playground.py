@@ -38,7 +38,8 @@ TEXTS = [
 ]
 
 PIECES = """([entry, texts]) => {
-    const bytes = (base64) => new DataView(Uint8Array.from(atob(base64), c => c.charCodeAt()).buffer);
+    const bytes = (base64) => new DataView(
+        Uint8Array.from(atob(base64), c => c.charCodeAt()).buffer);
     const bpe = new course.BPE(
         { pattern: entry.pattern, bytes: bytes(entry.bytes), lengths: bytes(entry.lengths) });
     return texts.map((text) => {

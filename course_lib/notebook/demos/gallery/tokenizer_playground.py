@@ -83,7 +83,9 @@ class Playground:
         """What the book is, and which tokenizers are missing and why."""
         present = {tokenizer.name for tokenizer in self.tokenizers}
         missing = [name for name in PRODUCTION_NAMES.values() if name not in present]
-        absent = f" Missing: {', '.join(missing)}; run `course data litellm` once." if missing else ""
+        absent = (
+            f" Missing: {', '.join(missing)}; run `course data litellm` once." if missing else ""
+        )
         return self.book[1] + absent
 
     def describe(self, text: str) -> str:
