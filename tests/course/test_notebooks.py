@@ -86,12 +86,15 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> dict[int, float]:
         on_cell_execute=start,
         on_cell_executed=end,
     )
+    failure = None
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        failure = describe(error)
+    if failure:
         number = max(started)
         source = notebook.cells[number].source
-        pytest.fail(f"cell {number} fails:\n{source}\n{describe(error)}", pytrace=False)
+        pytest.fail(f"cell {number} fails:\n{source}\n{failure}", pytrace=False)
     return {number: took for number, took in seconds.items() if took > SLOW_CELL_SECONDS}
 
 

@@ -6,6 +6,7 @@ import types
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from course_lib.notebook import lock
 from course_lib.notebook.places import ROOT
@@ -15,14 +16,15 @@ def test_the_tracked_constraints_fix_every_requirement_without_local_tags():
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     fixed = [Requirement(line) for line in text.splitlines()]
     assert all(re.fullmatch(r"==[\w.]+", str(each.specifier)) for each in fixed)
-    names = {each.name for each in fixed}
+    names = {canonicalize_name(each.name) for each in fixed}
     for file in lock.REQUIREMENTS:
         for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
             if line and line[0] not in "#-":
                 wanted = Requirement(line)
                 assert str(wanted.specifier).startswith("==")
-                assert wanted.name in names
-                versions = [each.specifier for each in fixed if each.name == wanted.name]
+                name = canonicalize_name(wanted.name)
+                assert name in names
+                versions = [each.specifier for each in fixed if each.name == name]
                 assert wanted.specifier in versions
 
 
