@@ -22,18 +22,18 @@ def head_matrix(tensor, strides, batch, head, num_rows):
 
 
 @triton.jit
-def block_addresses(matrix, first_row, ROWS: tl.constexpr, DIM: tl.constexpr):
+def block_addresses(matrix, first, ROWS: tl.constexpr, DIM: tl.constexpr):
     """Addresses of a block of ROWS rows and next_power_of_2(DIM) columns, and which are inside.
 
-    Only the one number first_row * stride needs 64 bits: the offsets within a block are small.
+    Only the one number first * stride needs 64 bits: the offsets within a block are small.
     """
     COLUMNS: tl.constexpr = triton.next_power_of_2(DIM)
     start, row_stride, column_stride, num_rows = matrix
     rows = tl.arange(0, ROWS)
     columns = tl.arange(0, COLUMNS)
-    start += first_row.to(tl.int64) * row_stride
+    start += first.to(tl.int64) * row_stride
     addresses = start + (rows * row_stride)[:, None] + (columns * column_stride)[None, :]
-    is_inside = (first_row + rows < num_rows)[:, None]
+    is_inside = (first + rows < num_rows)[:, None]
     if DIM < COLUMNS:
         is_inside = is_inside & (columns < DIM)[None, :]
     return addresses, is_inside
@@ -41,19 +41,19 @@ def block_addresses(matrix, first_row, ROWS: tl.constexpr, DIM: tl.constexpr):
 
 @triton.jit
 def load_block(
-    matrix, first_row, ROWS: tl.constexpr, DIM: tl.constexpr, ALL_ROWS: tl.constexpr = False
+    matrix, first, ROWS: tl.constexpr, DIM: tl.constexpr, ALL_ROWS: tl.constexpr = False
 ):
-    """Rows first_row ... of a matrix, zeros outside it. ALL_ROWS: every row is known to exist."""
-    addresses, is_inside = block_addresses(matrix, first_row, ROWS, DIM)
+    """Rows first ... of a matrix, zeros outside it. ALL_ROWS: every row is known to exist."""
+    addresses, is_inside = block_addresses(matrix, first, ROWS, DIM)
     if ALL_ROWS and triton.next_power_of_2(DIM) == DIM:
         return tl.load(addresses)
     return tl.load(addresses, mask=is_inside, other=0.0)
 
 
 @triton.jit
-def store_block(matrix, first_row, block, ROWS: tl.constexpr, DIM: tl.constexpr):
+def store_block(matrix, first, block, ROWS: tl.constexpr, DIM: tl.constexpr):
     """Write a block, rounded to the matrix's type; what is outside the matrix is dropped."""
-    addresses, is_inside = block_addresses(matrix, first_row, ROWS, DIM)
+    addresses, is_inside = block_addresses(matrix, first, ROWS, DIM)
     tl.store(addresses, block.to(addresses.dtype.element_ty), mask=is_inside)
 
 
@@ -108,7 +108,7 @@ def key_ranges(
     BLOCK_QUERIES: tl.constexpr,
     BLOCK_KEYS: tl.constexpr,
 ):
-    """Which keys a block of queries must visit: start, full_start, full_end, end.
+    """Which keys a block of queries must visit, for `num_blocks` and `first_row`.
 
     Only keys in start ... end are seen by some query; outside nothing is computed, which halves
     the work of a causal kernel. Keys in full_start ... full_end are seen by every query: no mask is
@@ -172,15 +172,28 @@ def whole_blocks(start, full_start, full_end, end, BLOCK: tl.constexpr):
     start = tl.maximum(start, 0) // BLOCK * BLOCK
     full_start = tl.cdiv(tl.maximum(full_start, 0), BLOCK) * BLOCK
     full_end = tl.maximum(tl.maximum(full_end, 0) // BLOCK * BLOCK, full_start)
-    return start, full_start, full_end, end
+    num_before = tl.cdiv(tl.maximum(tl.minimum(full_start, end) - start, 0), BLOCK)
+    num_after = tl.cdiv(tl.maximum(end - full_end, 0), BLOCK)
+    return start, num_before, full_start, full_end, num_after
 
 
 @triton.jit
-def part_of(ranges, PART: tl.constexpr):
-    """The loops before, within and behind what needs no mask: PART 0, 1 and 2."""
-    start, full_start, full_end, end = ranges
-    if PART == 0:
-        return start, tl.minimum(full_start, end)
-    if PART == 1:
-        return full_start, full_end
-    return full_end, end
+def num_blocks(ranges, IS_EDGE: tl.constexpr, BLOCK: tl.constexpr):
+    """How many blocks need no mask or, with IS_EDGE, how many need one."""
+    _, num_before, full_start, full_end, num_after = ranges
+    if IS_EDGE:
+        return num_before + num_after
+    return (full_end - full_start) // BLOCK
+
+
+@triton.jit
+def first_row(ranges, step, IS_EDGE: tl.constexpr, BLOCK: tl.constexpr):
+    """Where the block of this step starts; both edges are one loop, so they share its code."""
+    start, num_before, full_start, full_end, _ = ranges
+    if IS_EDGE:
+        row = tl.where(
+            step < num_before, start + step * BLOCK, full_end + (step - num_before) * BLOCK
+        )
+    else:
+        row = full_start + step * BLOCK
+    return tl.multiple_of(row, BLOCK)

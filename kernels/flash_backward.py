@@ -22,11 +22,12 @@ import triton.language as tl
 
 from kernels.blocks import (
     band_of,
+    first_row,
     head_matrix,
     key_ranges,
     load_block,
     may_look,
-    part_of,
+    num_blocks,
     query_ranges,
     row_start,
     store_block,
@@ -119,19 +120,17 @@ def key_gradients_kernel(
         grad_matrix = head_matrix(grad_output, grad_output_strides, batch, head, num_queries)
         log_sums_row = row_start(log_sum_exp, batch, head, num_heads, num_queries)
         delta_row = row_start(delta, batch, head, num_heads, num_queries)
-        for PART in tl.static_range(3):
-            IS_FULL: tl.constexpr = PART == 1
-            start, end = part_of(ranges, PART)
-            for first_query in tl.range(start, end, BLOCK_QUERIES):
-                first_query = tl.multiple_of(first_query, BLOCK_QUERIES)
+        for IS_EDGE in tl.static_range(2):  # blocks that need no mask, then the others
+            for step in tl.range(0, num_blocks(ranges, IS_EDGE, BLOCK_QUERIES)):
+                first_query = first_row(ranges, step, IS_EDGE, BLOCK_QUERIES)
                 rows = first_query + tl.arange(0, BLOCK_QUERIES)
-                queries = load_block(query_matrix, first_query, BLOCK_QUERIES, DIM, IS_FULL)
-                grads = load_block(grad_matrix, first_query, BLOCK_QUERIES, DIM, IS_FULL)
+                queries = load_block(query_matrix, first_query, BLOCK_QUERIES, DIM, not IS_EDGE)
+                grads = load_block(grad_matrix, first_query, BLOCK_QUERIES, DIM, not IS_EDGE)
                 is_query = rows < num_queries
                 log_sums = tl.load(log_sums_row + rows, mask=is_query, other=float("inf"))
                 deltas = tl.load(delta_row + rows, mask=is_query, other=0.0)
                 scores = tl.dot(keys, tl.trans(queries), input_precision="ieee")
-                if not IS_FULL:
+                if IS_EDGE:
                     positions = (rows + num_keys - num_queries)[None, :]
                     visible = may_look(positions, key_indices, band, IS_CAUSAL)
                     scores = tl.where(visible, scores, float("-inf"))
@@ -199,15 +198,13 @@ def query_gradients_kernel(
     log_sums = tl.load(log_sums_row + rows, mask=rows < num_queries, other=float("inf"))
     deltas = tl.load(delta_row + rows, mask=rows < num_queries, other=0.0)
     query_sum = tl.zeros([BLOCK_QUERIES, triton.next_power_of_2(DIM)], tl.float32)
-    for PART in tl.static_range(3):
-        IS_FULL: tl.constexpr = PART == 1
-        start, end = part_of(ranges, PART)
-        for first_key in tl.range(start, end, BLOCK_KEYS):
-            first_key = tl.multiple_of(first_key, BLOCK_KEYS)
-            keys = load_block(key_matrix, first_key, BLOCK_KEYS, DIM, IS_FULL)
-            values = load_block(value_matrix, first_key, BLOCK_KEYS, DIM, IS_FULL)
+    for IS_EDGE in tl.static_range(2):  # blocks that need no mask, then the others
+        for step in tl.range(0, num_blocks(ranges, IS_EDGE, BLOCK_KEYS)):
+            first_key = first_row(ranges, step, IS_EDGE, BLOCK_KEYS)
+            keys = load_block(key_matrix, first_key, BLOCK_KEYS, DIM, not IS_EDGE)
+            values = load_block(value_matrix, first_key, BLOCK_KEYS, DIM, not IS_EDGE)
             scores = tl.dot(queries, tl.trans(keys), input_precision="ieee")
-            if not IS_FULL:
+            if IS_EDGE:
                 key_indices = (first_key + tl.arange(0, BLOCK_KEYS))[None, :]
                 visible = may_look(positions, key_indices, band, IS_CAUSAL)
                 scores = tl.where(visible, scores, float("-inf"))

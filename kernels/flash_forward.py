@@ -25,11 +25,12 @@ import triton.language as tl
 
 from kernels.blocks import (
     band_of,
+    first_row,
     head_matrix,
     key_ranges,
     load_block,
     may_look,
-    part_of,
+    num_blocks,
     row_start,
     store_block,
 )
@@ -96,20 +97,18 @@ def forward_kernel(
     maximum = tl.full([BLOCK_QUERIES], float("-inf"), tl.float32)
     total = tl.zeros([BLOCK_QUERIES], tl.float32)
     mixture = tl.zeros([BLOCK_QUERIES, triton.next_power_of_2(DIM)], tl.float32)
-    for PART in tl.static_range(3):
-        IS_FULL: tl.constexpr = PART == 1
-        start, end = part_of(ranges, PART)
-        for first_key in tl.range(start, end, BLOCK_KEYS):
-            first_key = tl.multiple_of(first_key, BLOCK_KEYS)
-            keys = load_block(key_matrix, first_key, BLOCK_KEYS, DIM, IS_FULL)
+    for IS_EDGE in tl.static_range(2):  # blocks that need no mask, then the others
+        for step in tl.range(0, num_blocks(ranges, IS_EDGE, BLOCK_KEYS)):
+            first_key = first_row(ranges, step, IS_EDGE, BLOCK_KEYS)
+            keys = load_block(key_matrix, first_key, BLOCK_KEYS, DIM, not IS_EDGE)
             scores = tl.dot(queries, tl.trans(keys), input_precision="ieee")
-            if not IS_FULL:
+            if IS_EDGE:
                 key_indices = (first_key + tl.arange(0, BLOCK_KEYS))[None, :]
                 visible = may_look(positions, key_indices, band, IS_CAUSAL)
                 scores = tl.where(visible, scores, float("-inf"))
-            values = load_block(value_matrix, first_key, BLOCK_KEYS, DIM, IS_FULL)
+            values = load_block(value_matrix, first_key, BLOCK_KEYS, DIM, not IS_EDGE)
             maximum, total, mixture = update(
-                maximum, total, mixture, scores, values, scale_log2, not IS_FULL
+                maximum, total, mixture, scores, values, scale_log2, IS_EDGE
             )
 
     # A query that saw nothing: total = 0, and its output is the mixture's zeros. Its log-sum-exp is

@@ -1,9 +1,12 @@
 """Where the kernels run here, and what they allocate: filled with nan, and counted."""
 
+import importlib.util
+
 import pytest
 import torch
 
-pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
+# Triton is made for Linux on x86-64; elsewhere there is nothing to test.
+collect_ignore_glob = [] if importlib.util.find_spec("triton") else ["test_*.py"]
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Flash attention against PyTorch in fp64: interpreted on a CPU, compiled on a GPU."""
 
-import itertools
-
 import pytest
 import torch
 from attention_cases import Case, assert_within_bound, gradients, make_inputs
@@ -255,7 +253,3 @@ def test_the_interpreter_refuses_bf16():
     inputs = make_inputs(Case(), torch.bfloat16, "cpu")
     with pytest.raises(ValueError, match="bf16 needs a GPU"):
         flash_attention(*inputs[:3])
-
-
-def test_flags_cover_sixty_configurations():
-    assert len(list(itertools.product(SHAPES, FLAGS, DTYPES))) + 9 * len(DTYPES) >= 60
