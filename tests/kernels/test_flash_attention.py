@@ -18,7 +18,7 @@ FLAGS = [
     {"window": 9},
     {"is_causal": True, "window": 33},
     {"lengths": torch.tensor([23, 75])},
-    {"is_causal": True, "lengths": torch.tensor([0, 64])},
+    {"is_causal": True, "lengths": torch.tensor([64, 0])},
     {"documents": torch.tensor([[7, 3, 7], [5, 5, 6]]).repeat_interleave(40, dim=1)},
     {"is_causal": True, "window": 20, "documents": (torch.arange(240) // 25).reshape(2, 120)},
 ]
