@@ -25,7 +25,7 @@ def describe_failure(excinfo: pytest.ExceptionInfo, answer_file: str | None) -> 
         text = f"{type(error).__name__}: {text}"
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     if compared := _compared(excinfo):
-        lines = [*compared, *(line for line in lines if "difference" in line or "dtype" in line)]
+        lines = compared
     left_out = len(lines) - MESSAGE_LINES
     return "\n".join(lines[:MESSAGE_LINES] + ([f"... ({left_out} more)"] if left_out > 0 else []))
 

@@ -138,10 +138,12 @@ def _forget_module(test_file: os.PathLike) -> None:
 
 @contextlib.contextmanager
 def _environment(**values: str) -> Iterator[None]:
-    before = {key: os.environ.get(key) for key in values}
+    """Environment variables for a while; pytest's additions to the import path go as well."""
+    before, import_path = {key: os.environ.get(key) for key in values}, sys.path[:]
     os.environ.update(values)
     try:
         yield
     finally:
+        sys.path[:] = import_path
         for key, value in before.items():
             os.environ.pop(key, None) if value is None else os.environ.update({key: value})

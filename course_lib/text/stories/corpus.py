@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from course_lib.text.stories.english import tell_english
 from course_lib.text.stories.russian import tell_russian
-from course_lib.text.stories.world import Split, Trace, make_trace
+from course_lib.text.stories.world import Split, Trace, make_trace, require
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features, IterableDataset
@@ -52,12 +52,8 @@ def load_stories(
     on split, seed and i alone, so a longer dataset begins with the shorter one. Nothing is written
     to disk; a stream has up to 8 shards, for the workers of a DataLoader.
     """
-    for name, value, allowed in (
-        ("language", language, get_args(Language)),
-        ("split", split, get_args(Split)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r} must be one of {', '.join(allowed)}")
+    require("language", language, get_args(Language))
+    require("split", split, get_args(Split))
     if num_stories < 0:
         raise ValueError(f"num_stories={num_stories} must not be negative")
     from datasets import Dataset, IterableDataset

@@ -30,6 +30,7 @@ def ask(trace: Trace, language: Literal["en", "ru"]) -> list[Question]:
 
     "cause", "obstacle" and "ability" answer why and how; the other facts are named in the text.
     """
+    world.require("language", language, ("en", "ru"))
     pairs = _ask_english(trace) if language == "en" else _ask_russian(trace)
     return [Question(fact, *pair) for fact, pair in pairs.items()]
 
@@ -129,8 +130,14 @@ def answer_options(
     The wrong ones are the answers of stories that differ in that fact and fit the question as well:
     neither gender nor wording gives them away.
     """
-    right = _answer(trace, fact, language)
+    answers = {question.fact: question.answer for question in ask(trace, language)}
+    world.require("fact", fact, answers)
+    right = answers[fact]
     wrong = sorted({_answer(other, fact, language) for other in _rivals(trace, fact)} - {right})
+    if not 1 <= num_options <= len(wrong) + 1:
+        raise ValueError(
+            f"num_options={num_options} must lie between 1 and {len(wrong) + 1} for fact={fact!r}"
+        )
     options = [right, *rng.sample(wrong, num_options - 1)]
     rng.shuffle(options)
     return options, options.index(right)
@@ -163,6 +170,7 @@ def _rivals(trace: Trace, fact: str) -> list[Trace]:
 
 def request_story(trace: Trace, language: Literal["en", "ru"]) -> str:
     """An instruction that this story fulfils: *Write a story about a brave fox and a red hat.*"""
+    world.require("language", language, ("en", "ru"))
     if language == "en":
         told = english.english_slots(trace)
         hero = f"{told['trait']} {trace.hero}"

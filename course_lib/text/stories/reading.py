@@ -56,6 +56,7 @@ def read_slots(text: str, language: Literal["en", "ru"]) -> dict[str, str] | Non
 
     Endings may be wrong and facts may contradict each other; the sentences must be the world's.
     """
+    world.require("language", language, LANGUAGES)
     reader = _reader(language)
     match = reader.pattern.fullmatch(text)
     if match is None:

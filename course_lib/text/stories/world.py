@@ -6,6 +6,7 @@ spots and hold pairs out of training, `Trace`, `make_trace`, and the exact entro
 
 import math
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -164,8 +165,15 @@ class Trace:
         )
 
 
+def require(name: str, value: str, allowed: Collection[str]) -> None:
+    """Raise ValueError with the allowed values unless `value` is one of them."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(allowed)}")
+
+
 def make_trace(rng: random.Random, *, split: Split = "train") -> Trace:
     """Draw a trace: every choice uniform among what the choices before it allow."""
+    require("split", split, OBJECTS_OF)
     hero = _pick(rng, tuple(ANIMALS))
     spot = _pick(rng, SPOTS_OF[hero])
     return Trace(
@@ -191,6 +199,7 @@ def _pick(rng: random.Random, options: tuple[str, ...]) -> str:
 
 def trace_log_probability(trace: Trace, *, split: Split = "train") -> float:
     """ln p(trace) in nats under `make_trace`; -inf for a trace that it never draws."""
+    require("split", split, OBJECTS_OF)
     hero = trace.hero
     allowed = {
         "hero": tuple(ANIMALS),
@@ -211,6 +220,7 @@ def trace_entropy(*, split: Split = "train") -> float:
     A story determines its trace and the trace its story, so this is also the entropy of the text in
     either language: no language model's mean loss per story can be lower.
     """
+    require("split", split, OBJECTS_OF)
     free = sum(math.log(len(options)) for options in FREE_CHOICES.values())
     given_hero = sum(
         math.log(len(NAMES[animal.gender]))

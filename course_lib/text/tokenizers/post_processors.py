@@ -56,9 +56,19 @@ class TemplateProcessing:
 
 @dataclass(frozen=True)
 class ProcessorSequence:
-    """One after the other; `Sequence` in the file."""
+    """One after the other; `Sequence` in the file.
+
+    At most one of them may add tokens: Hugging Face's second one adds its own around each of the
+    first one's, or stops.
+    """
 
     processors: tuple
+
+    def __post_init__(self) -> None:
+        adding = [part for part in self.processors if not isinstance(part, ByteLevelProcessing)]
+        if len(adding) > 1:
+            names = " and ".join(type(part).__name__ for part in adding)
+            raise ValueError(f"the sequence of post-processors has {names}: one may add tokens")
 
     def __call__(self, ids: list[int]) -> list[int]:
         for processor in self.processors:

@@ -31,25 +31,19 @@ def train_unigram(
     Candidates: `num_candidates` frequent substrings (default: ten times the vocabulary, at least
     100,000), counted length by length, without the suffix array of a compiled trainer.
     Characters stay pieces, so that every word can be spelled; ValueError if they alone exceed
-    `vocab_size`. Fewer pieces come back if the words have not enough substrings.
+    `vocab_size`. Fewer pieces come back if fewer are of use.
 
     Kudo 2018, https://arxiv.org/abs/1804.10959, section 3.2. Chapter 01.
     """
     words = {word: count for word, count in word_counts.items() if word and count > 0}
-    characters = {char for word in words for char in word}
-    if vocab_size < len(characters):
-        raise ValueError(
-            f"vocab_size = {vocab_size} is less than the {len(characters)} different characters of "
-            "the words, which all stay pieces: raise it, or leave rare characters to byte fallback"
-        )
-    if not 0 < keep_fraction < 1:
-        raise ValueError(f"keep_fraction = {keep_fraction} must be between 0 and 1")
+    check_training(words, vocab_size, keep_fraction)
     candidates = frequent_substrings(
         words, num_candidates or max(10 * vocab_size, 100_000), max_length=max_piece_length
     )
     pieces = list(candidates)
-    scores = np.array([len(piece) * count for piece, count in candidates.items()], dtype=float)
-    log_probs = np.log(scores / scores.sum()) if pieces else scores
+    log_probs = maximise(
+        np.array([len(piece) * candidates[piece] for piece in pieces], dtype=float)
+    )
     lattice = Lattice.of(list(words), pieces)
     counts = np.array(list(words.values()), dtype=float)
     while True:
@@ -58,13 +52,24 @@ def train_unigram(
             log_probs = maximise(expected)
         if len(pieces) <= vocab_size:
             break
-        keep = most_useful(
-            pieces, expected, log_probs, max(vocab_size, int(keep_fraction * len(pieces)))
-        )
+        size = max(vocab_size, int(keep_fraction * len(pieces)))
+        keep = most_useful(pieces, expected, log_probs, size)
         pieces = [pieces[index] for index in keep]
         lattice, log_probs = lattice.restricted(keep), log_probs[keep]
     order = np.argsort(-log_probs, kind="stable")
     return {pieces[index]: float(log_probs[index]) for index in order}
+
+
+def check_training(words: Mapping[str, int], vocab_size: int, keep_fraction: float) -> None:
+    """ValueError if the characters alone do not fit, or if nothing would ever be dropped."""
+    num_characters = len({char for word in words for char in word})
+    if vocab_size < num_characters:
+        raise ValueError(
+            f"vocab_size = {vocab_size} is less than the {num_characters} different characters of "
+            "the words, which all stay pieces: raise it, or leave rare characters to byte fallback"
+        )
+    if not 0 < keep_fraction < 1:
+        raise ValueError(f"keep_fraction = {keep_fraction} must be between 0 and 1")
 
 
 def frequent_substrings(

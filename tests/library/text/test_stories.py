@@ -294,6 +294,35 @@ def test_wrong_arguments_are_refused_with_the_allowed_values(arguments, message)
     assert f"ValueError: {message}" in result.stderr
 
 
+def test_a_wrong_word_is_refused_wherever_it_is_given():
+    code = (
+        "import random\n"
+        "from course_lib.text.stories import crawl, make_story, problems, questions, reading\n"
+        "trace, rng = make_story(1).facts, random.Random(1)\n"
+        "problem = problems.make_problem(rng)\n"
+        "for call in (\n"
+        "    lambda: make_story(1, split='test'),\n"
+        "    lambda: questions.ask(trace, 'de'),\n"
+        "    lambda: questions.request_story(trace, 'de'),\n"
+        "    lambda: questions.answer_options(trace, 'age', language='en', rng=rng),\n"
+        "    lambda: questions.answer_options(\n"
+        "        trace, 'cause', language='en', rng=rng, num_options=9),\n"
+        "    lambda: reading.read_trace('', 'de'),\n"
+        "    lambda: problems.make_problem(rng, kind='cows'),\n"
+        "    lambda: problems.prompt_problem(problem, 'de', reasoning=True),\n"
+        "    lambda: crawl.make_crawl(3, language='de'),\n"
+        "):\n"
+        "    try:\n"
+        "        call()\n"
+        "    except ValueError as error:\n"
+        "        assert ' must ' in str(error), error\n"
+        "    else:\n"
+        "        raise SystemExit('not refused')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 def test_stories_are_the_same_in_other_processes_and_under_other_hash_seeds():
     code = (
         "import random, sys, hashlib\n"

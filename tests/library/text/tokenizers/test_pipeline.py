@@ -5,7 +5,7 @@ from unicodedata import ucd_3_2_0 as old_unicode
 
 import pytest
 import tokenizers as hf
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from course_lib.text.tokenizers.base import Tokenizer
@@ -43,8 +43,8 @@ def part(kind: str, **given_fields) -> st.SearchStrategy[dict]:
 
 def with_sequences(parts: st.SearchStrategy, key: str) -> st.SearchStrategy:
     several = st.lists(parts, max_size=4)
-    if key == "processors":  # theirs panics on a template within a sequence after another
-        several = st.lists(parts, max_size=3, unique_by=lambda child: child["type"])
+    if key == "processors":
+        several = st.lists(parts, max_size=3, unique_by=lambda child: child["type"] == "ByteLevel")
     return st.one_of(
         st.none(), parts, several.map(lambda children: {"type": "Sequence", key: children})
     )
@@ -160,9 +160,19 @@ def both(data: dict) -> tuple[Tokenizer, hf.Tokenizer]:
     return tokenizer_from_json(data), hf.Tokenizer.from_str(json.dumps(data))
 
 
+def encode_or_skip(theirs: hf.Tokenizer, text: str) -> list[int]:
+    try:
+        return theirs.encode(text).ids
+    except BaseException as error:  # a panic in Rust, as on some spans of replaced characters
+        assume(type(error).__name__ != "PanicException")
+        raise
+
+
 def assert_same(data: dict, text: str) -> None:
     ours, theirs = both(data)
-    assert ours.encode(text, special=True) == theirs.encode(text).ids
+    looked_for = [ours.normalize(t.content) for t in ours.added_tokens if t.normalized]
+    assume(len(set(looked_for)) == len(looked_for))  # theirs takes one of two at random
+    assert ours.encode(text, special=True) == encode_or_skip(theirs, text)
     theirs.encode_special_tokens = True
     plain = theirs.encode(text, add_special_tokens=False)
     assert ours.encode(text) == plain.ids

@@ -160,6 +160,12 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, content: str | bytes, say
              "pair": [], "special_tokens": {}},
             "'x' is not among",
         ),
+        (
+            "post_processor",
+            {"type": "Sequence", "processors": [
+                {"type": "BertProcessing", "sep": ["a", 1], "cls": ["b", 2]}] * 2},
+            "BertProcessing and BertProcessing: one may add",
+        ),
         ("decoder", {"type": "Strip", "content": " ", "start": "1", "stop": 0}, "not a number"),
         ("added_tokens", {}, "added_tokens is"),
         ("added_tokens", [3], "added_tokens is"),

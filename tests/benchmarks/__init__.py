@@ -1,0 +1,1 @@
+"""Speed beside peers, as ratios; `python -m tests.benchmarks` lists and runs them."""
