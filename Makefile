@@ -11,15 +11,16 @@ TWO := -n 2 --dist worksteal
 WRONG := This Python is not 3.11, 3.12 or 3.13. Name one: make setup PYTHON=python3.11
 .PHONY: setup lab test quick lint strip edit save claims bench gate lock html index pictures clean ci
 
-setup: .venv/learner
-	$(DATA)
+setup: .venv/data
+.venv/data: .venv/learner
+	$(DATA) && touch $@
 .venv/learner: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("$(WRONG)")'
-	$(PYTHON) -m venv .venv && $(PIP) -r requirements.txt && touch $@ && $(DATA)
-.venv/tester: .venv/learner tests/requirements.txt
+	$(PYTHON) -m venv .venv && $(PIP) -r requirements.txt && touch $@
+.venv/tester: .venv/data tests/requirements.txt
 	$(PIP) --quiet -r tests/requirements.txt && touch $@
 
-lab: .venv/learner
+lab: .venv/data
 	$(BIN)/course lab $(ARGS)
 test: .venv/tester
 	$(PYTEST) $(TWO) $(ARGS)

@@ -85,7 +85,8 @@ def _read_cell(definitions: Definitions, number: int, source: str, names: list[s
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
     definitions.trees.append((number, tree))
-    filename = f"<{definitions.file}, cell {number}>"
+    # The id tells two notebooks of one name apart: a chapter and its solution.
+    filename = f"<{definitions.file}, cell {number}, {id(definitions):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     for statement in tree.body:
         if not _is_definition(statement):

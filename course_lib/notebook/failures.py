@@ -7,6 +7,8 @@ import torch
 
 MESSAGE_LINES = 14
 SMALL = 24  # tensors up to this many entries are shown whole
+LONGEST = 300  # characters of a value
+COMPARED = "the two differ"
 
 
 def describe_failure(excinfo: pytest.ExceptionInfo, answer_file: str | None) -> str:
@@ -23,9 +25,13 @@ def describe_failure(excinfo: pytest.ExceptionInfo, answer_file: str | None) -> 
         text = f"{type(error).__name__}: {text}\nin your {_line_of(frames[-1])}"
     elif not isinstance(error, AssertionError):
         text = f"{type(error).__name__}: {text}"
+    text = text.replace(f"assert {COMPARED}\n", "")
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     if compared := _compared(excinfo):
         lines = compared
+    lines = [line.removeprefix("  ") for line in lines]
+    if not frames:  # an error of the answer is told by its own line, once for all checks
+        lines += _check_line(excinfo)
     left_out = len(lines) - MESSAGE_LINES
     return "\n".join(lines[:MESSAGE_LINES] + ([f"... ({left_out} more)"] if left_out > 0 else []))
 
@@ -35,14 +41,15 @@ def _compared(excinfo: pytest.ExceptionInfo) -> list[str]:
     for entry in excinfo.traceback:
         values = entry.frame.f_locals
         if entry.name == "assert_close" and "actual" in values and "expected" in values:
-            return _sides(values["actual"], values["expected"])
+            return two_sides(values["actual"], values["expected"])
     return []
 
 
-def _sides(actual: object, expected: object) -> list[str]:
+def two_sides(actual: object, expected: object) -> list[str]:
+    """'yours: ...' and 'expected: ...'; of large tensors the first entry that differs."""
     tensors = isinstance(actual, torch.Tensor) and isinstance(expected, torch.Tensor)
     if not tensors:
-        return [f"yours:    {actual!r}"[:300], f"expected: {expected!r}"[:300]]
+        return [f"yours:    {actual!r}"[:LONGEST], f"expected: {expected!r}"[:LONGEST]]
     if actual.shape != expected.shape or actual.dtype != expected.dtype:
         described = [f"shape {tuple(side.shape)}, {side.dtype}" for side in (actual, expected)]
         return [f"yours:    {described[0]}", f"expected: {described[1]}"]
@@ -66,6 +73,13 @@ def _short(tensor: torch.Tensor) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return text(tensor.tolist())
+
+
+def _check_line(excinfo: pytest.ExceptionInfo) -> list[str]:
+    """The line of the check that failed, which shows the call it made."""
+    checks = [entry for entry in excinfo.traceback if "/tests/chapters/" in _file_of(entry)]
+    lines = str(checks[-1].statement).strip().splitlines() if checks else []
+    return [f"check:    {lines[0]}"[:LONGEST]] if lines else []
 
 
 def _line_of(entry: object) -> str:

@@ -56,7 +56,11 @@ def _execute(notebook: dict) -> str:
         environment = os.environ | threads | {"COURSE_HOME": folder}
         resources = {"metadata": {"path": folder}}
         client = NotebookClient(
-            notebook, timeout=CELL_SECONDS, kernel_name="python3", resources=resources
+            notebook,
+            timeout=CELL_SECONDS,
+            kernel_name="python3",
+            resources=resources,
+            store_widget_state=False,  # a page runs no kernel: demos show their strip
         )
         try:
             client.execute(env=environment)

@@ -75,6 +75,9 @@ class Recorder:
             raise error
         return value
 
+    def __repr__(self) -> str:
+        return self.__name__  # what a failed assertion shows
+
     def _call(self, args: tuple, kwargs: dict) -> object:
         with contextlib.redirect_stdout(self.printed):
             return self.function(*args, **kwargs)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from course_lib.notebook.exercises import Exercise
-from course_lib.notebook.failures import describe_failure
+from course_lib.notebook.failures import COMPARED, describe_failure, two_sides
 from course_lib.notebook.places import ROOT
 from course_lib.notebook.recording import Call, Recorder
 from course_lib.notebook.time_limits import call_test_limited
@@ -90,6 +90,10 @@ class _Examination:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.course_answers = lambda name: self.handed_out
+
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
+        """Both sides of `assert answer(...) == expected`, instead of pytest's diff."""
+        return [COMPARED, *two_sides(left, right)] if op == "==" else None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

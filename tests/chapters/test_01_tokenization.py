@@ -157,6 +157,15 @@ def test_merges_build_on_each_other(encode_bpe):
     assert encode_bpe("slower", merges) == [ord("s"), 259]
 
 
+def test_ids_are_taken_as_they_are(encode_bpe):
+    """A sequence of ids, a list or a tuple, may hold merged tokens already."""
+    a, b, c = b"abc"
+    merges = [(a, b), (256, c)]
+    assert encode_bpe((a, b, c, a), merges) == [257, a]
+    assert encode_bpe([256, c], merges) == [257]
+    assert encode_bpe((1, 2, 1, 2), [(1, 2)], first_id=10) == [10, 10]
+
+
 def test_text_is_taken_as_its_utf8_bytes(encode_bpe):
     """Russian letters are two bytes each, an emoji is four: no byte may be lost."""
     assert encode_bpe("é", []) == [0xC3, 0xA9]
@@ -230,8 +239,8 @@ def segmentations(text: str) -> list[list[str]]:
 
 
 def test_best_split_worked_by_hand(viterbi_segment):
-    """'hug' + 's' has 0.2 · 0.1 = 0.02, more than any other split."""
-    pieces = log_probabilities(h=0.1, u=0.1, g=0.1, s=0.1, hu=0.15, ug=0.05, hug=0.2)
+    """'hug' + 's' has 0.4 · 0.1 = 0.04, more than any other split."""
+    pieces = log_probabilities(h=0.1, u=0.1, g=0.1, s=0.1, hu=0.15, ug=0.05, hug=0.4)
     assert viterbi_segment("hugs", pieces) == ["hug", "s"]
 
 

@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 if something was attempted and all of it is right, else 1."""
-    from course_lib.notebook.checking import judge
+    from course_lib.notebook.checking import judge, source_of
     from course_lib.notebook.exercises import EXERCISES
+    from course_lib.notebook.journal import record
     from course_lib.notebook.places import find_stem, work_folder
     from course_lib.notebook.submissions import Submissions
 
@@ -30,6 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
             verdict, message = judge(answer, stem, exercise, problem=problem)
             verdicts.append(verdict)
             print(f"{message}\n")
+            if arguments.answers is None:  # another's notebooks are not this learner's progress
+                notice = record(stem, exercise.name, verdict, source_of(answer))
+                print(notice, end="\n\n" if notice else "")
     attempted = [verdict for verdict in verdicts if verdict in ("right", "wrong")]
     print(f"{len(attempted)} of {len(verdicts)} attempted, {attempted.count('right')} right")
     return 0 if attempted and not {"wrong", "unreadable"} & set(verdicts) else 1

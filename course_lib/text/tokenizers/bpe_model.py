@@ -8,8 +8,8 @@ from course_lib.text.tokenizers.alignment import Span
 from course_lib.text.tokenizers.bpe import Pair
 from course_lib.text.tokenizers.bpe_fast import merge_word
 from course_lib.text.tokenizers.bpe_linear import LinearEncoder
+from course_lib.text.tokenizers.byte_fallback import BYTE_PIECES
 
-BYTE_TOKENS = [f"<0x{byte:02X}>" for byte in range(256)]
 SUPPORTED = ("vocab", "merges", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges")
 REFUSED = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
 
@@ -115,7 +115,7 @@ class BPE:
         if character in self.vocab:
             return [self.vocab[character]]
         if self.byte_fallback:
-            names = [BYTE_TOKENS[byte] for byte in character.encode()]
+            names = [BYTE_PIECES[byte] for byte in character.encode()]
             if all(name in self.vocab for name in names):
                 return [self.vocab[name] for name in names]
         return None

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from course_lib.text.tokenizers.base import AddedToken, Tokenizer, check_unicode
+from course_lib.text.tokenizers.base import AddedToken, Tokenizer
 from course_lib.text.tokenizers.bpe_fast import train_bpe_fast
-from course_lib.text.tokenizers.bpe_model import BPE, BYTE_TOKENS
+from course_lib.text.tokenizers.bpe_model import BPE
+from course_lib.text.tokenizers.byte_fallback import BYTE_PIECES
 from course_lib.text.tokenizers.decoders import (
     ByteFallbackDecoder,
     ByteLevelDecoder,
@@ -27,6 +28,7 @@ from course_lib.text.tokenizers.pre_tokenizers import (
     Split,
     write_bytes,
 )
+from course_lib.text.tokenizers.word_counts import count_words
 
 
 class BPETokenizer(Tokenizer):
@@ -51,10 +53,8 @@ class BPETokenizer(Tokenizer):
         Words are cut by `pattern`. `vocab_size` counts everything; small texts give fewer tokens.
         """
         split = Split(TextPattern("Regex", pattern))
-        if isinstance(texts, str):
-            raise ValueError("texts is one str: give a list of texts, [text]")
-        words = count_words(texts, split)
-        base = BYTE_TOKENS if byte_fallback else BYTE_CHARACTERS
+        words = count_words(texts, split.steps(True))
+        base = BYTE_PIECES if byte_fallback else BYTE_CHARACTERS
         if byte_fallback:
             letters = sorted({letter for word in words for letter in word})
         else:
@@ -92,15 +92,6 @@ class BPETokenizer(Tokenizer):
             added_tokens=[AddedToken(s, number) for s, number in (special_tokens or {}).items()],
             **byte_level_parts(Split(TextPattern("Regex", pattern))),
         )
-
-
-def count_words(texts: Iterable[str], split: Split) -> Counter[str]:
-    """How often each word occurs."""
-    words: Counter[str] = Counter()
-    for text in texts:
-        check_unicode(text)
-        words.update(split(text))
-    return words
 
 
 def learn_merges(

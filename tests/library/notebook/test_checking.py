@@ -146,3 +146,12 @@ def test_stub_is_recognised_by_what_it_does():
     methods = "def __init__(self): raise NotImplementedError"
     assert is_stub(define(f"class Thing:\n    '''Doc.'''\n    {methods}", "Thing"))
     assert not is_stub(define("class Thing:\n    def run(self): return 1", "Thing"))
+
+
+def test_a_failed_comparison_shows_both_sides_and_the_call():
+    answer = define("def merge_pair(ids, pair, new_id):\n    return tuple(ids)", "merge_pair")
+    message = str(judge(answer, *find_exercise("merge_pair"))[1])
+    assert "yours:    (5, 6, 7, 5, 6)" in message
+    assert "expected: (256, 7, 256)" in message
+    assert "merge_pair((5, 6, 7, 5, 6), (5, 6), 256)" in message
+    assert "Use -v" not in message

@@ -1,5 +1,6 @@
 """`course clean` removes what it names and nothing that cannot be made again."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,16 @@ def test_links_inside_are_removed_but_not_what_they_point_to(work, tmp_path):
     (tmp_path / "cache" / "mine").symlink_to(work)
     remove(tmp_path / "cache")
     assert (work / "00_welcome.ipynb").exists()
+
+
+def test_a_script_with_unsaved_edits_is_not_cleaned_away(tmp_path, monkeypatch):
+    from course_lib.notebook import places
+    from course_lib.notebook.commands import clean as command
+
+    monkeypatch.setattr(places, "ROOT", tmp_path)
+    script = tmp_path / "build" / "00_welcome.py"
+    script.parent.mkdir()
+    script.write_text("# %%\nmy_edit = 1\n")
+    with pytest.raises(ValueError, match="has edits"):
+        command.run(argparse.Namespace(cache=False))
+    assert script.exists()

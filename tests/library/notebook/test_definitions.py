@@ -108,3 +108,30 @@ def test_both_command_lines_give_the_same_verdicts(tmp_path, source, code, words
     )
     assert ("failed" in run.stdout) == ("1 of 1 attempted, 0 right" in checked.stdout)
     assert ("softmax: not attempted" in run.stdout) == ("0 of 1 attempted" in checked.stdout)
+
+
+def test_command_line_records_progress_of_the_learners_own_work(tmp_path, monkeypatch, capsys):
+    from course_lib.notebook.cli import main
+    from course_lib.notebook.journal import progress
+
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+    write(tmp_path, "import torch\ndef softmax(x, dim):\n    return torch.softmax(x, dim)")
+    assert main(["check", "00", "--answers", str(tmp_path)]) == 0
+    assert "0 of 1 solved" in str(progress())
+    assert main(["check", "00"]) == 0
+    assert "1 of 1 solved" in str(progress())
+
+
+def test_two_notebooks_of_one_name_keep_their_own_lines(tmp_path):
+    """A chapter and its solution share name and cell numbers; a traceback must not mix them."""
+    import inspect
+
+    for folder, value in (("mine", 1), ("solution", 2)):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, f"def softmax(x, dim):\n    return {value}")
+    mine, theirs = (
+        load_definitions(tmp_path / folder / "00_welcome.ipynb", []).namespace["softmax"]
+        for folder in ("mine", "solution")
+    )
+    assert "return 1" in inspect.getsource(mine)
+    assert "return 2" in inspect.getsource(theirs)

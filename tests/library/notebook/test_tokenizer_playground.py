@@ -71,6 +71,7 @@ def page():
         browser = playwright.chromium.launch(executable_path=find_browser(), args=options)
         page = browser.new_page()
         page.evaluate(load, TokenizerWidget._esm)
+        page.add_style_tag(content=TokenizerWidget._css)
         yield page
         browser.close()
 
@@ -185,3 +186,57 @@ def test_nothing_is_loaded_from_elsewhere():
 
     sources = TokenizerWidget._esm + TokenizerWidget._css
     assert not re.search(r"https?://|\bimport\b|@import|url\(", sources)
+
+
+SHOW = """entry => {
+    const bytes = (base64) => new DataView(
+        Uint8Array.from(atob(base64), c => c.charCodeAt()).buffer);
+    const tokenizers = [{ ...entry, bytes: bytes(entry.bytes), lengths: bytes(entry.lengths) }];
+    const long = "the cat and the hat\\n".repeat(5000) + "!";
+    const presets = [{ name: "short", text: "the cat" }, { name: "long", text: long }];
+    const state = { tokenizers, presets, note: "a note" };
+    document.body.replaceChildren(document.createElement("main"));
+    course.default.render({ model: { get: name => state[name] }, el: document.body.firstChild });
+}"""
+
+
+@pytest.fixture
+def shown(page):
+    """The page with a small tokenizer and two texts."""
+    ours = BPETokenizer.train(["the cat and the hat\n" * 3, "\u00a0\ufe0f\t" * 9], 280)
+    page.evaluate(SHOW, sendable(page_tokenizers.of_ours("ours", ours, GPT4_PATTERN)))
+    page.wait_for_selector(".token")
+    return page
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_keys_pressed_on_a_token_are_not_jupyterlabs(shown):
+    # JupyterLab matches the element with the focus before it looks for a mark around it.
+    for key in ("Tab", "Tab", "Tab", "Tab", "Tab", "Tab", "ArrowRight", "ArrowRight"):
+        shown.keyboard.press(key)
+        marked = "document.activeElement.hasAttribute('data-lm-suppress-shortcuts')"
+        assert shown.evaluate(marked), key
+    assert shown.evaluate("document.activeElement.className") == "token"
+    assert "id " in shown.locator(".detail").first.text_content()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_what_has_no_shape_is_shown_by_its_number(shown):
+    shown.get_by_label("Text", exact=True).fill("cat\u00a0\ufe0f\tcat\n")
+    shown.locator(".tokens").first.get_by_text("U+FE0F").wait_for()
+    assert re.fullmatch("c?a?t.*U.00A0U.FE0F⇥.*t↵", shown.locator(".tokens").first.text_content())
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_of_a_long_text_only_the_part_in_sight_is_in_the_page(shown):
+    shown.get_by_role("button", name="long").click()
+    number = """[...document.querySelectorAll(".tokens")].map(
+        view => view.querySelectorAll(".token").length)"""
+    shown.wait_for_function(f"({number}).every(n => n > 100)")
+    assert max(shown.evaluate(number)) < 3000
+    shown.evaluate("document.querySelector('.tokens').scrollTop = 1e9")
+    shown.locator("[data-about$='characters 100000 to 100001']").wait_for()
+    assert max(shown.evaluate(number)) < 3000

@@ -55,7 +55,7 @@ const hexadecimal = (byte) => byte.charCodeAt(0).toString(16).toUpperCase().padS
 function visible(letter, numBytes) {
   if (letter in WHITE_SPACE) return WHITE_SPACE[letter];
   const shapeless = /\p{White_Space}|\p{Cc}/u.test(letter)
-    || (/\p{Cf}/u.test(letter) && numBytes <= 4);
+    || (/\p{Cf}|\p{Variation_Selector}/u.test(letter) && numBytes <= 4);
   const number = letter.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
   return shapeless ? `U+${number}` : letter;
 }
@@ -164,7 +164,8 @@ class Playground {
   constructor(model, el) {
     this.entries = model.get("tokenizers");
     this.models = [];
-    el.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys that are pressed in here
+    // JupyterLab takes the keys of what has the focus, unless it is marked itself.
+    el.addEventListener("focusin", ({ target }) => { target.dataset.lmSuppressShortcuts = "true"; });
     el.classList.add("tokenizer-playground");
     el.innerHTML = PAGE;
     const find = (selector) => el.querySelector(selector);
