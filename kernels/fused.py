@@ -196,7 +196,8 @@ def cross_entropy_kernel(
         total = total * tl.exp(maximum - new_maximum) + tl.sum(tl.exp(scores - new_maximum), axis=0)
         maximum = new_maximum
     is_counted = target != ignored
-    target_logit = tl.load(logits + target, mask=is_counted, other=0.0).to(tl.float32)
+    is_id = (target >= 0) & (target < VOCAB_SIZE)  # an id that is none gives nan, not a wild read
+    target_logit = tl.load(logits + target, mask=is_id, other=float("nan")).to(tl.float32)
     tl.store(losses + row, tl.where(is_counted, tl.log(total) + (maximum - target_logit), 0.0))
     tl.debug_barrier()  # every thread has read the target's logit before one overwrites it
     for first in tl.range(0, VOCAB_SIZE, BLOCK):
@@ -257,8 +258,8 @@ def linear_cross_entropy(
     """mean(-log softmax(hidden weight^T)[target]) without the (tokens, vocab_size) logits.
 
     They exist for a few rows at a time, at most as many numbers as `hidden` has; the kernel turns
-    them into their own gradient in place. Targets must be ids below vocab_size or `ignore_index`,
-    which is not counted; all ignored gives nan, as in PyTorch.
+    them into their own gradient in place. Targets equal to `ignore_index` are not counted; all
+    ignored gives nan, as in PyTorch, and so does a target that is no id below vocab_size.
 
     Hsu et al. 2024 (Liger kernels), https://arxiv.org/abs/2410.10989, section 3.2. Chapter 15.
     """

@@ -97,6 +97,13 @@ def test_a_vocabulary_of_several_blocks(device):
     )
 
 
+@pytest.mark.parametrize("target", [7, -1])
+def test_a_target_that_is_no_id_gives_nan(target, device):
+    hidden, weight = normal(3, 4, device=device), normal(7, 4, seed=1, device=device)
+    targets = torch.tensor([0, target, 6], device=device)
+    assert linear_cross_entropy(hidden, weight, targets).isnan()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
