@@ -19,7 +19,7 @@ class Machine:
     name: str
     flops_per_second: float
     bytes_per_second: float
-    fast_bytes: float
+    fast_bytes: int
 
     @property
     def ridge(self) -> float:
@@ -43,8 +43,8 @@ MACHINES = {
 class Work:
     """Floating-point operations, and bytes between fast and slow memory."""
 
-    flops: float
-    num_bytes: float
+    flops: float | int
+    num_bytes: float | int
 
     @property
     def intensity(self) -> float:

@@ -17,7 +17,7 @@ from course_lib.model.roofline import (
 
 
 def test_time_is_that_of_the_scarcer_resource():
-    machine = Machine("toy", flops_per_second=100.0, bytes_per_second=10.0, fast_bytes=1.0)
+    machine = Machine("toy", flops_per_second=100.0, bytes_per_second=10.0, fast_bytes=1)
     assert machine.ridge == 10
     assert roofline_seconds(Work(200, 10), machine) == 2
     assert roofline_seconds(Work(200, 50), machine) == 5
