@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.notebook.exercises import EXERCISES
+from course_lib.notebook.exercises import EXERCISES, plain_function
 from course_lib.notebook.notebooks import format_notebook, read_notebook, strip
 from course_lib.notebook.places import ROOT, chapter_stems
 from course_lib.notebook.submissions import Submissions, is_stub
@@ -50,7 +50,7 @@ def test_stub_matches_the_librarys_signature(stem, exercise):
 
 def _plain(answer: object) -> inspect.Signature:
     """The signature without annotations: names, order, defaults, kinds."""
-    signature = inspect.signature(inspect.unwrap(answer))
+    signature = inspect.signature(inspect.unwrap(plain_function(answer)))
     parameters = [
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in signature.parameters.values()
