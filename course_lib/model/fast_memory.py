@@ -35,6 +35,17 @@ class FastMemory(TorchDispatchMode):
         self.peak_bytes = 0
         self._held: dict[int, int] = {}  # storages in fast memory, by id, and their bytes
         self._is_open = False
+        self._num_threads: list[int] = []
+
+    def __enter__(self) -> "FastMemory":
+        """One thread inside: blocks are too small for two, which on a busy machine wait 40 x."""
+        self._num_threads.append(torch.get_num_threads())
+        torch.set_num_threads(1)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        torch.set_num_threads(self._num_threads.pop())
 
     @property
     def bytes_moved(self) -> int:

@@ -108,3 +108,13 @@ def test_eager_code_reads_and_writes_once_an_operation():
     assert eager_bytes(lambda x: x.sum(dim=0), x) == 240 + 24
     assert eager_bytes(lambda x: F.softmax(x, dim=-1), x) == 480
     assert eager_bytes(torch.zeros_like, x) == 240
+
+
+def test_the_number_of_threads_is_put_back_also_after_an_error():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    slow = torch.ones(8)
+    with pytest.raises(MemoryError), FastMemory(8) as memory:
+        memory.load(slow)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
