@@ -35,7 +35,7 @@ class TransformerConfig:
 
     Sizes left None are derived: num_kv_heads = num_heads, head_dim = model_dim / num_heads,
     num_encoder_layers = num_layers, hidden_dim = 4 model_dim, or 8/3 of it when gated (the same
-    parameters in three matrices). `position_scale` is how many times its trained
+    parameters in three matrices). `rope_scale` is how many times its trained
     `context_length` a stretched RoPE (interpolation, yarn) shall reach.
 
     Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, table 3. Chapter 05.
@@ -65,8 +65,8 @@ class TransformerConfig:
     dropout: float = 0.0
     positions: Scheme = "rope"
     rope_base: float = 10_000.0
-    position_scale: float = 1.0
-    num_buckets: int = 32
+    rope_scale: float = 1.0
+    position_buckets: int = 32
     max_distance: int = 128
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class TransformerConfig:
                 object.__setattr__(self, name, size)
         self._check_at_least_one(
             *("vocab_size", "context_length", "num_layers", "num_kv_heads", "head_dim"),
-            *("hidden_dim", "num_encoder_layers", "num_buckets", "max_distance"),
+            *("hidden_dim", "num_encoder_layers", "position_buckets", "max_distance"),
         )
         self._check_fit()
 
@@ -107,7 +107,7 @@ class TransformerConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be at least 0 and less than 1")
-        for name in ("norm_epsilon", "logit_scale", "rope_base", "position_scale"):
+        for name in ("norm_epsilon", "logit_scale", "rope_base", "rope_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be greater than 0")
 
@@ -132,7 +132,9 @@ class TransformerConfig:
         `dataclasses.replace` would keep the old hidden_dim beside a new model_dim.
         """
         derived = {
-            name: None for name, size in self._derived_sizes().items() if getattr(self, name) == size
+            name: None
+            for name, size in self._derived_sizes().items()
+            if getattr(self, name) == size
         }
         return dataclasses.replace(self, **derived | changes)
 

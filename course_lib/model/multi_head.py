@@ -111,8 +111,10 @@ class MultiHeadAttention(nn.Module):
             key = scheme.rotate_key(key, query_positions)
         if cache is not None:
             key, value = cache.append(key, value)
+        scale = self.scale
         if scheme is not None:
+            scale = scheme.scale if scale is None else scale
             bias = scheme.bias(query, key, query_positions, key_positions)
             visible |= {} if bias is None else {"bias": bias}
-        mixture = self.attention(query, key, value, scale=self.scale, **visible)
+        mixture = self.attention(query, key, value, scale=scale, **visible)
         return self.output(merge_heads(mixture))

@@ -59,5 +59,5 @@ def _count_positions(config: TransformerConfig, num_layers: int) -> int:
     if config.positions == "learned":
         return config.context_length * config.model_dim
     if config.positions == "t5":
-        return config.num_buckets * config.num_heads
+        return config.position_buckets * config.num_heads
     return 0

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from course_lib.model.attention import attention
-from course_lib.model.cache import KeyValueCache, LayerCache
+from course_lib.model.cache import KeyValueCache
 from course_lib.model.config import TransformerConfig
 from course_lib.model.feedforward import ACTIVATIONS, FeedForward
 from course_lib.model.multi_head import AttentionFunction, MultiHeadAttention
@@ -87,9 +87,11 @@ class Stack(nn.Module):
     def __init__(self, config: TransformerConfig, *, attention: AttentionFunction):
         super().__init__()
         self.is_causal = config.is_causal
-        scheme = make_positions(config)
+        scheme = make_positions(config, is_causal=config.is_causal)
         others = range(config.num_layers - 1 if scheme.per_layer else 0)
-        self.positions = nn.ModuleList([scheme, *(make_positions(config) for _ in others)])
+        self.positions = nn.ModuleList(
+            [scheme, *(make_positions(config, is_causal=config.is_causal) for _ in others)]
+        )
         self.embedding_norm = make_norm(config) if config.embedding_norm else None
         self.blocks = nn.ModuleList(
             Block(config, attention=attention) for _ in range(config.num_layers)
