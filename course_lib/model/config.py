@@ -5,28 +5,21 @@ In reading order: `TransformerConfig`, then `gpt2_config`, `llama_config`, `bert
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
-Kind = Literal["decoder", "encoder", "encoder_decoder"]
-Norm = Literal["layer", "rms"]
-Activation = Literal["gelu", "gelu_tanh", "relu", "silu"]
-Head = Literal["linear", "masked"]
-Scheme = Literal[
-    "none",
-    "learned",
-    "sinusoidal",
-    "transformer_xl",
-    "deberta",
-    "t5",
-    "alibi",
-    "rope",
-    "xpos",
-    "interpolation",
-    "yarn",
-]
 ROTARY = ("rope", "xpos", "interpolation", "yarn")
-_CHOICES = {"kind": Kind, "norm": Norm, "activation": Activation, "head": Head, "positions": Scheme}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "kind": ("decoder", "encoder", "encoder_decoder"),
+    "norm": ("layer", "rms"),
+    "activation": ("gelu", "gelu_tanh", "relu", "silu"),
+    "head": ("linear", "masked"),
+    "positions": (
+        *("none", "learned", "sinusoidal", "transformer_xl", "deberta", "t5", "alibi"),
+        *ROTARY,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -49,31 +42,31 @@ class TransformerConfig:
     num_kv_heads: int | None = None
     head_dim: int | None = None
     hidden_dim: int | None = None
-    kind: Kind = "decoder"
+    kind: str = "decoder"
     num_encoder_layers: int | None = None
-    norm: Norm = "rms"
+    norm: str = "rms"
     norm_epsilon: float = 1e-5
     pre_norm: bool = True
     embedding_norm: bool = False
-    activation: Activation = "silu"
+    activation: str = "silu"
     gated: bool = True
     bias: bool = False
-    head: Head = "linear"
+    head: str = "linear"
     tied_embeddings: bool = True
     logit_scale: float = 1.0
     attention_scale: float | None = None
     dropout: float = 0.0
-    positions: Scheme = "rope"
+    positions: str = "rope"
     rope_base: float = 10_000.0
     rope_scale: float = 1.0
     position_buckets: int = 32
     max_distance: int = 128
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in get_args(choices):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r} must be one of {', '.join(get_args(choices))}"
+                    f"{name}={getattr(self, name)!r} must be one of {', '.join(choices)}"
                 )
         self._check_at_least_one("model_dim", "num_heads")
         if self.head_dim is None and self.model_dim % self.num_heads:

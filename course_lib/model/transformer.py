@@ -186,27 +186,10 @@ class Transformer(nn.Module):
             self._draw_weights()
 
     def forward(
-        self,
-        tokens: Int[Tensor, "batch time"],
-        *,
-        positions: Int[Tensor, "*#batch time"] | None = None,
-        documents: Int[Tensor, "batch keys"] | None = None,
-        lengths: Int[Tensor, "batch"] | None = None,
-        cache: KeyValueCache | None = None,
-        memory: Float[Tensor, "batch source dim"] | None = None,
-        memory_lengths: Int[Tensor, "batch"] | None = None,
+        self, tokens: Int[Tensor, "batch time"], **given: Tensor | KeyValueCache | None
     ) -> Float[Tensor, "batch time vocab"]:
-        """Logits; see `hidden` for the arguments."""
-        hidden = self.hidden(
-            tokens,
-            positions=positions,
-            documents=documents,
-            lengths=lengths,
-            cache=cache,
-            memory=memory,
-            memory_lengths=memory_lengths,
-        )
-        return self.head(hidden, self.embedding.weight)
+        """Logits; `given` are the arguments of `hidden`."""
+        return self.head(self.hidden(tokens, **given), self.embedding.weight)
 
     def hidden(
         self,
@@ -233,6 +216,7 @@ class Transformer(nn.Module):
             )
         if cache is not None and not self.config.is_causal:
             raise ValueError("an encoder has no cache: every token sees the later ones too")
+        check_inputs(tokens, positions, documents, lengths, cache)
         given = {"documents": documents, "lengths": lengths}
         if memory is not None:
             given |= {"memory": memory, "memory_lengths": memory_lengths}
@@ -249,6 +233,7 @@ class Transformer(nn.Module):
         """The encoder's vectors, `memory` for a decoder; ValueError if there is no encoder."""
         if self.encoder is None:
             raise ValueError(f"a model of kind={self.config.kind!r} has no encoder")
+        check_inputs(source, positions, documents, lengths)
         embedded = self._embed(source, positions, None)
         return self.encoder(*embedded, documents=documents, lengths=lengths)
 
@@ -281,3 +266,28 @@ class Transformer(nn.Module):
                 nn.init.zeros_(module.bias)
         if self.head.weight is not None:
             nn.init.normal_(self.head.weight, std=INITIAL_STD)
+
+
+def check_inputs(
+    tokens: Tensor,
+    positions: Tensor | None,
+    documents: Tensor | None,
+    lengths: Tensor | None,
+    cache: KeyValueCache | None = None,
+) -> None:
+    """ValueError unless the shapes fit the tokens' (batch, time) and the cache's keys."""
+    batch, time = tokens.shape
+    keys = time + (0 if cache is None else cache.length)
+    if cache is not None and cache.batch_size != batch:
+        raise ValueError(f"a cache for batch_size={cache.batch_size} got tokens of {batch} rows")
+    if positions is not None and positions.shape not in ((time,), (batch, time)):
+        raise ValueError(
+            f"positions of shape {tuple(positions.shape)} must have time={time} of batch={batch}"
+        )
+    if documents is not None and documents.shape != (batch, keys):
+        raise ValueError(
+            f"documents of shape {tuple(documents.shape)} must have batch={batch}, keys={keys}: "
+            "an id for each cached and each new token"
+        )
+    if lengths is not None and lengths.shape != (batch,):
+        raise ValueError(f"lengths of shape {tuple(lengths.shape)} must have batch={batch}")
