@@ -29,15 +29,26 @@ def test_published_counts():
         vocab_size=50_257, context_length=1024, model_dim=768, num_layers=12, num_heads=12
     )
     llama = llama_config(
-        vocab_size=32_000, model_dim=4096, num_layers=32, num_heads=32,
-        hidden_dim=11_008, tied_embeddings=False,
+        vocab_size=32_000,
+        model_dim=4096,
+        num_layers=32,
+        num_heads=32,
+        hidden_dim=11_008,
+        tied_embeddings=False,
     )
     smollm2 = llama_config(
-        vocab_size=49_152, model_dim=576, num_layers=30, num_heads=9,
-        num_kv_heads=3, hidden_dim=1536,
+        vocab_size=49_152,
+        model_dim=576,
+        num_layers=30,
+        num_heads=9,
+        num_kv_heads=3,
+        hidden_dim=1536,
     )
     t5_small = t5_config(
-        vocab_size=32_128, model_dim=512, num_layers=6, num_heads=8,
+        vocab_size=32_128,
+        model_dim=512,
+        num_layers=6,
+        num_heads=8,
     )
     assert count_parameters(gpt2) == 124_439_808
     assert count_parameters(llama) == 6_738_415_616

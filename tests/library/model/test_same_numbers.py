@@ -109,7 +109,11 @@ def make_gpt2() -> tuple[Transformer, nn.Module]:
     theirs = make_theirs(
         transformers.GPT2LMHeadModel,
         transformers.GPT2Config,
-        n_embd=24, n_layer=3, n_head=4, n_positions=19, vocab_size=37,
+        n_embd=24,
+        n_layer=3,
+        n_head=4,
+        n_positions=19,
+        vocab_size=37,
         n_inner=52,
     )
     return make_ours(gpt2_config(**SIZES, hidden_dim=52), theirs, gpt2_names), theirs
@@ -269,9 +273,16 @@ def test_t5(gated):
     theirs = make_theirs(
         transformers.T5ForConditionalGeneration,
         transformers.T5Config,
-        d_model=24, num_layers=2, num_decoder_layers=3, num_heads=4, d_kv=5,
-        d_ff=52, vocab_size=37, dropout_rate=0.0,
-        relative_attention_num_buckets=10, relative_attention_max_distance=12,
+        d_model=24,
+        num_layers=2,
+        num_decoder_layers=3,
+        num_heads=4,
+        d_kv=5,
+        d_ff=52,
+        vocab_size=37,
+        dropout_rate=0.0,
+        relative_attention_num_buckets=10,
+        relative_attention_max_distance=12,
         feed_forward_proj="gated-gelu" if gated else "relu",
         tie_word_embeddings=not gated,
     )
@@ -285,8 +296,11 @@ def test_t5(gated):
     }
     config = t5_config(
         **SIZES,
-        num_encoder_layers=2, head_dim=5, hidden_dim=52,
-        position_buckets=10, max_distance=12,
+        num_encoder_layers=2,
+        head_dim=5,
+        hidden_dim=52,
+        position_buckets=10,
+        max_distance=12,
         **(version_1_1 if gated else {}),
     )
     names = t5_names(gated)
