@@ -1,13 +1,13 @@
 """The protocol of the schemes: the places in a Transformer where positions can enter.
 
-In reading order: `distances`, from which every relative scheme starts, and `Positions`.
+In reading order: `pairwise_distances`, from which every relative scheme starts, and `Positions`.
 """
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
-def distances(
+def pairwise_distances(
     query_positions: Int[Tensor, "*#batch queries"], key_positions: Int[Tensor, "*#batch keys"]
 ) -> Int[Tensor, "*#batch queries keys"]:
     """query position - key position: how far a key lies behind; negative ahead. Chapter 06."""
@@ -52,6 +52,6 @@ class Positions(nn.Module):
         key: Float[Tensor, "batch kv_heads keys dim"],
         query_positions: Int[Tensor, "*#batch queries"],
         key_positions: Int[Tensor, "*#batch keys"],
-    ) -> Float[Tensor, "#batch heads queries keys"] | None:
+    ) -> Float[Tensor, "... heads queries keys"] | None:
         """What is added to the scaled scores, in the query's dtype; None is nothing."""
         return None
