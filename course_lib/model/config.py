@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ROTARY = ("rope", "xpos", "interpolation", "yarn")
+from course_lib.model.positions.schemes import ROTARY, SCHEMES
+
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "kind": ("decoder", "encoder", "encoder_decoder"),
     "norm": ("layer", "rms"),
     "activation": ("gelu", "gelu_tanh", "relu", "silu"),
     "head": ("linear", "masked"),
-    "positions": (
-        *("none", "learned", "sinusoidal", "transformer_xl", "deberta", "t5", "alibi"),
-        *ROTARY,
-    ),
+    "positions": SCHEMES,
 }
 
 
@@ -28,8 +26,8 @@ class TransformerConfig:
 
     Sizes left None are derived: num_kv_heads = num_heads, head_dim = model_dim / num_heads,
     num_encoder_layers = num_layers, hidden_dim = 4 model_dim, or 8/3 of it when gated (the same
-    parameters in three matrices). `rope_scale` is how many times its trained
-    `context_length` a stretched RoPE (interpolation, yarn) shall reach.
+    parameters in three matrices), embedding_scale = sqrt(model_dim) where sinusoids are added, in
+    which small embeddings would drown, else 1.
 
     Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, table 3. Chapter 05.
     """
@@ -53,6 +51,7 @@ class TransformerConfig:
     bias: bool = False
     head: str = "linear"
     tied_embeddings: bool = True
+    embedding_scale: float | None = None
     logit_scale: float = 1.0
     attention_scale: float | None = None
     dropout: float = 0.0
@@ -100,11 +99,11 @@ class TransformerConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be at least 0 and less than 1")
-        for name in ("norm_epsilon", "logit_scale", "rope_base", "rope_scale"):
+        for name in ("norm_epsilon", "embedding_scale", "logit_scale", "rope_base"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be greater than 0")
 
-    def _derived_sizes(self) -> dict[str, int]:
+    def _derived_sizes(self) -> dict[str, int | float]:
         # Two matrices of 4 model_dim have as many parameters as three of 8/3; a multiple of 8.
         hidden_dim = (8 * self.model_dim // 3 + 7) // 8 * 8 if self.gated else 4 * self.model_dim
         return {
@@ -112,6 +111,7 @@ class TransformerConfig:
             "head_dim": self.model_dim // self.num_heads,
             "hidden_dim": hidden_dim,
             "num_encoder_layers": self.num_layers,
+            "embedding_scale": self.model_dim**0.5 if self.positions == "sinusoidal" else 1.0,
         }
 
     @property

@@ -55,9 +55,15 @@ def _count_norm(config: TransformerConfig) -> int:
 
 
 def _count_positions(config: TransformerConfig, num_layers: int) -> int:
-    """Rotary schemes, sinusoids and ALiBi have none."""
-    if config.positions == "learned":
-        return config.context_length * config.model_dim
-    if config.positions == "t5":
-        return config.position_buckets * config.num_heads
-    return 0
+    """Sinusoids, ALiBi and the rotary schemes have none."""
+    width = config.num_heads * config.head_dim
+    return {
+        "learned": config.context_length * config.model_dim,
+        "t5": config.position_buckets * config.num_heads,
+        "transformer_xl": num_layers * (config.model_dim * width + 2 * width),
+        "deberta": num_layers
+        * (
+            2 * config.max_distance * config.model_dim
+            + 2 * _count_linear(config.model_dim, width, bias=True)
+        ),
+    }.get(config.positions, 0)

@@ -245,7 +245,9 @@ class Transformer(nn.Module):
         if positions is None:
             positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         try:
-            return self.embedding(tokens), positions
+            vectors = self.embedding(tokens)
+            scale = self.config.embedding_scale
+            return vectors if scale == 1 else vectors * scale, positions
         except IndexError:
             raise ValueError(
                 f"tokens from {tokens.min()} to {tokens.max()} must be at least 0 and less than "
@@ -254,10 +256,8 @@ class Transformer(nn.Module):
 
     def _draw_weights(self) -> None:
         """Normal with a deviation of 0.02; smaller where a part adds to the residual stream."""
-        schemes = {id(part) for each in self.modules() if isinstance(each, Positions)
-                   for part in each.modules()}  # fmt: skip
         for name, module in self.named_modules():
-            if id(module) in schemes or not isinstance(module, nn.Linear | nn.Embedding):
+            if ".positions." in name or not isinstance(module, nn.Linear | nn.Embedding):
                 continue
             adds = name.endswith((".output", ".down"))
             depth = 2 * self.config.num_layers if adds else 1

@@ -10,8 +10,21 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 import torch.nn.functional as F
-import transformers
 from torch import Tensor, nn
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BloomConfig,
+    BloomForCausalLM,
+    DebertaV2Config,
+    DebertaV2ForMaskedLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from course_lib.model.config import (
     TransformerConfig,
@@ -86,7 +99,7 @@ def linear(ours: str, theirs: str, get: Get, kinds=("weight", "bias")) -> Names:
 def gpt2_names(get: Get) -> Names:
     """GPT-2 keeps its matrices (inputs, outputs), and query, key and value in one."""
     yield "embedding.weight", get("transformer.wte.weight")
-    yield "decoder.positions.0.embedding.weight", get("transformer.wpe.weight")
+    yield "decoder.positions.0.table.weight", get("transformer.wpe.weight")
     yield from linear("decoder.norm", "transformer.ln_f", get)
     for i in LAYERS:
         ours, theirs = f"decoder.blocks.{i}", f"transformer.h.{i}"
@@ -107,8 +120,8 @@ def gpt2_names(get: Get) -> Names:
 
 def make_gpt2() -> tuple[Transformer, nn.Module]:
     theirs = make_theirs(
-        transformers.GPT2LMHeadModel,
-        transformers.GPT2Config,
+        GPT2LMHeadModel,
+        GPT2Config,
         n_embd=24,
         n_layer=3,
         n_head=4,
@@ -158,8 +171,8 @@ def llama_names(get: Get) -> Names:
 @pytest.mark.parametrize("num_kv_heads", [4, 2, 1])
 def test_llama_with_grouped_heads(num_kv_heads):
     theirs = make_theirs(
-        transformers.LlamaForCausalLM,
-        transformers.LlamaConfig,
+        LlamaForCausalLM,
+        LlamaConfig,
         **THEIR_SIZES,
         num_key_value_heads=num_kv_heads,
         rope_parameters={"rope_type": "default", "rope_theta": 500.0},
@@ -200,7 +213,7 @@ def masked_head_names(get: Get) -> Names:
 
 def bert_names(get: Get) -> Names:
     yield "embedding.weight", get("bert.embeddings.word_embeddings.weight")
-    yield "encoder.positions.0.embedding.weight", get("bert.embeddings.position_embeddings.weight")
+    yield "encoder.positions.0.table.weight", get("bert.embeddings.position_embeddings.weight")
     yield from linear("encoder.embedding_norm", "bert.embeddings.LayerNorm", get)
     yield from masked_head_names(get)
     for i in LAYERS:
@@ -211,7 +224,7 @@ def bert_names(get: Get) -> Names:
 
 def make_bert() -> tuple[Transformer, nn.Module]:
     """Their first segment's vector, added to every token, is moved into the positions."""
-    theirs = make_theirs(transformers.BertForMaskedLM, transformers.BertConfig, **THEIR_SIZES)
+    theirs = make_theirs(BertForMaskedLM, BertConfig, **THEIR_SIZES)
     embeddings = theirs.bert.embeddings
     with torch.no_grad():
         embeddings.position_embeddings.weight += embeddings.token_type_embeddings.weight[0]
@@ -249,7 +262,7 @@ def t5_names(gated: bool) -> Callable[[Get], Names]:
             yield "head.weight", get("lm_head.weight")
         for stack in ("encoder", "decoder"):
             table = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-            yield f"{stack}.positions.0.embedding.weight", get(table)
+            yield f"{stack}.positions.0.table.weight", get(table)
             yield f"{stack}.norm.weight", get(f"{stack}.final_layer_norm.weight")
             for i in range(3 if stack == "decoder" else 2):
                 ours, theirs = f"{stack}.blocks.{i}", f"{stack}.block.{i}.layer"
@@ -271,8 +284,8 @@ def t5_names(gated: bool) -> Callable[[Get], Names]:
 @pytest.mark.parametrize("gated", [False, True])
 def test_t5(gated):
     theirs = make_theirs(
-        transformers.T5ForConditionalGeneration,
-        transformers.T5Config,
+        T5ForConditionalGeneration,
+        T5Config,
         d_model=24,
         num_layers=2,
         num_decoder_layers=3,
@@ -311,3 +324,82 @@ def test_t5(gated):
     memory = ours.encode(source, lengths=lengths)
     logits = ours(tokens, memory=memory, memory_lengths=lengths)
     assert_same(ours, logits, theirs, expected, names)
+
+
+def deberta_names(get: Get) -> Names:
+    """One table of distances serves all their layers; each layer projects it for itself."""
+    yield "embedding.weight", get("deberta.embeddings.word_embeddings.weight")
+    yield from linear("encoder.embedding_norm", "deberta.embeddings.LayerNorm", get)
+    yield from masked_head_names(get)
+    for i in LAYERS:
+        ours, theirs = f"encoder.blocks.{i}", f"deberta.encoder.layer.{i}"
+        parts = {part: f"{part}_proj" for part in ("query", "key", "value")}
+        yield from encoder_layer_names(ours, theirs, get, parts)
+        scheme, attention = f"encoder.positions.{i}", f"{theirs}.attention.self"
+        yield f"{scheme}.table.weight", get("deberta.encoder.rel_embeddings.weight")
+        yield from linear(f"{scheme}.query_projection", f"{attention}.pos_query_proj", get)
+        yield from linear(f"{scheme}.key_projection", f"{attention}.pos_key_proj", get)
+
+
+def test_deberta():
+    theirs = make_theirs(
+        DebertaV2ForMaskedLM,
+        DebertaV2Config,
+        **THEIR_SIZES,
+        relative_attention=True,
+        max_relative_positions=6,
+        pos_att_type=["c2p", "p2c"],
+        position_biased_input=False,
+    )
+    theirs.deberta.embeddings.word_embeddings.padding_idx = None
+    config = bert_config(
+        **SIZES, hidden_dim=52, positions="deberta", max_distance=6, norm_epsilon=1e-7
+    )
+    ours, tokens = make_ours(config, theirs, deberta_names), make_tokens(time=17)
+    for scheme in ours.encoder.positions:
+        scheme.table = ours.encoder.positions[0].table
+    assert_same(ours, ours(tokens), theirs, theirs(tokens).logits, deberta_names)
+
+
+def bloom_names(num_heads: int) -> Callable[[Get], Names]:
+    """BLOOM keeps query, key and value of a head side by side."""
+
+    def names(get: Get) -> Names:
+        yield "embedding.weight", get("transformer.word_embeddings.weight")
+        yield from linear("decoder.embedding_norm", "transformer.word_embeddings_layernorm", get)
+        yield from linear("decoder.norm", "transformer.ln_f", get)
+        parts = {
+            "attention_norm": "input_layernorm",
+            "attention.output": "self_attention.dense",
+            "feed_forward_norm": "post_attention_layernorm",
+            "feed_forward.up": "mlp.dense_h_to_4h",
+            "feed_forward.down": "mlp.dense_4h_to_h",
+        }
+        for i in LAYERS:
+            ours, theirs = f"decoder.blocks.{i}", f"transformer.h.{i}"
+            for our_part, their_part in parts.items():
+                yield from linear(f"{ours}.{our_part}", f"{theirs}.{their_part}", get)
+            for kind in ("weight", "bias"):
+                fused = get(f"{theirs}.self_attention.query_key_value.{kind}")
+                by_head = fused.unflatten(0, (num_heads, 3, -1))
+                for j, part in enumerate(("query", "key", "value")):
+                    yield f"{ours}.attention.{part}.{kind}", by_head[:, j].flatten(0, 1)
+
+    return names
+
+
+@pytest.mark.parametrize("num_heads", [4, 6])
+def test_bloom_with_alibi(num_heads):
+    theirs = make_theirs(
+        BloomForCausalLM,
+        BloomConfig,
+        vocab_size=37,
+        hidden_size=24,
+        n_layer=3,
+        n_head=num_heads,
+    )
+    sizes = SIZES | {"num_heads": num_heads}
+    config = gpt2_config(**sizes, positions="alibi", embedding_norm=True)
+    names = bloom_names(num_heads)
+    ours, tokens = make_ours(config, theirs, names), make_tokens(time=23)
+    assert_same(ours, ours(tokens), theirs, theirs(tokens).logits, names)
