@@ -1,4 +1,4 @@
-"""Training: the loop, schedules, optimizers and checkpoints."""
+"""Training: losses, optimizers, schedules, and the loop that puts them together."""
 
 from course_lib.training.loop import mean_loss, next_token_loss, train
 from course_lib.training.optimizers import adamw, clip_gradients, parameter_groups

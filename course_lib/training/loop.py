@@ -28,7 +28,11 @@ from course_lib.training.schedules import warmup_cosine
 
 def next_token_loss(model: Callable[..., Tensor], batch: Batch) -> Float[Tensor, ""]:
     """Mean of -log p(target) over the batch's counted targets, in nats, on the model's device."""
-    return _summed_loss(model, batch) / batch.num_tokens
+    batch = batch.to(device_of(model))
+    logits = model(batch.tokens, **batch.restrictions)
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(), batch.targets.flatten(), ignore_index=IGNORED
+    )
 
 
 def mean_loss(model: Callable[..., Tensor], batches: Iterable[Batch]) -> float:
@@ -40,8 +44,9 @@ def mean_loss(model: Callable[..., Tensor], batches: Iterable[Batch]) -> float:
     total, count = 0.0, 0
     with evaluating(model):
         for batch in batches:
-            total += float(_summed_loss(model, batch))
-            count += batch.num_tokens
+            if batch.num_tokens:
+                total += float(next_token_loss(model, batch)) * batch.num_tokens
+                count += batch.num_tokens
     if not count:
         raise ValueError("there is no target to evaluate: give a list of batches, not a used one")
     return total / count
@@ -138,17 +143,6 @@ def _update(
     if torch.isfinite(value) and torch.isfinite(norm):
         optimizer.step()
     return value.item(), norm.item()
-
-
-def _summed_loss(model: Callable[..., Tensor], batch: Batch) -> Float[Tensor, ""]:
-    batch = batch.to(device_of(model))
-    logits = model(batch.tokens, **batch.restrictions)
-    return F.cross_entropy(
-        logits.flatten(0, 1).float(),
-        batch.targets.flatten(),
-        ignore_index=IGNORED,
-        reduction="sum",
-    )
 
 
 def _evaluated(evaluate: Callable[[nn.Module], Any], model: nn.Module) -> dict[str, float]:

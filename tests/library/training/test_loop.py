@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from course_lib.model.config import llama_config
+from course_lib.model.transformer import Transformer
 from course_lib.text.batches import (
     IGNORED,
     Batch,
@@ -405,6 +407,25 @@ def test_mean_loss_weighs_tokens_and_not_batches():
     assert mean_loss(model, plain) == pytest.approx(float(kept.mean()))
     with pytest.raises(ValueError, match="no target to evaluate"):
         mean_loss(model, iter([]))
+
+
+def test_packed_documents_are_learned_as_each_alone():
+    """One packed batch and the documents one by one: the same loss, the same gradients."""
+    documents = [[1, 2, 3], [4, 5, 6, 7, 8], [9, 10], [7, 1, 7, 1, 7, 2]]
+    config = llama_config(vocab_size=VOCAB, model_dim=12, num_layers=2, num_heads=3)
+    model = Transformer(config)
+    packed = pack_documents(documents, 7)
+    assert len(packed.tokens) == 2
+    next_token_loss(model, packed).backward()
+    ours = [parameter.grad.clone() for parameter in model.parameters()]
+
+    model.zero_grad()
+    for document in documents:
+        alone = Batch(torch.tensor([document[:-1]]), torch.tensor([document[1:]]))
+        loss = next_token_loss(model, alone) * alone.num_tokens / packed.num_tokens
+        loss.backward()
+    for mine, parameter in zip(ours, model.parameters(), strict=True):
+        torch.testing.assert_close(mine, parameter.grad)
 
 
 def test_a_record_is_kept_as_json(batches, tmp_path):
