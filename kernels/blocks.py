@@ -65,7 +65,7 @@ def row_start(tensor, batch, head, num_heads, num_rows):
 
 @triton.jit
 def existing_keys(batch, num_keys, lengths):
-    """How many keys exist in this sequence, whatever `lengths` says of more or less than none."""
+    """How many keys exist in this sequence: `lengths`, kept between 0 and num_keys."""
     length = num_keys
     if lengths is not None:
         length = tl.maximum(tl.minimum(tl.load(lengths + batch), num_keys), 0).to(tl.int32)
