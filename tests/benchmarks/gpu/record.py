@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from course_lib.notebook.files import write_atomically
+from course_lib.files import write_atomically
 
 from .attention import FLEX, SDPA_BACKENDS
 from .attention import OURS as OUR_ATTENTION
