@@ -7,7 +7,6 @@ lives; how results and errors are packed for the journey.
 import contextlib
 import datetime
 import io
-import linecache
 import os
 import signal
 import socket
@@ -21,18 +20,20 @@ import cloudpickle
 import torch
 import torch.distributed as dist
 
+Frames = list[tuple[str, int | None, str]]  # file, line, function
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rank ended with: a result or an error, packed; with an error, its traceback's text."""
+    """What a rank ended with: a result or an error, packed; with an error, where it was raised."""
 
     content: bytes
-    traceback: str | None = None
+    frames: Frames | None = None
     is_death: bool = False
 
     @property
     def is_error(self) -> bool:
-        return self.traceback is not None
+        return self.frames is not None
 
 
 def be_rank(
@@ -52,9 +53,7 @@ def be_rank(
     sys.stdout, sys.stderr = _Lines(channel, "stdout"), _Lines(channel, "stderr")
     threading.Thread(target=_answer, args=(channel, threading.get_ident()), daemon=True).start()
     try:
-        filename, lines, function, arguments = cloudpickle.loads(payload)
-        if lines:
-            linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+        function, arguments = cloudpickle.loads(payload)
         _meet(rank, world_size, folder, timeout_seconds)
         outcome = Outcome(_pack_result(function(*arguments)))
     except BaseException as error:
@@ -117,10 +116,10 @@ def _answer(channel: _Channel, main_thread: int) -> None:
     os._exit(1)
 
 
-def _frames_of(stack: traceback.StackSummary) -> str:
+def _frames_of(stack: traceback.StackSummary) -> Frames:
     """The part of a stack that is the function's: what `be_rank` called."""
-    ours = [index for index, frame in enumerate(stack) if frame.filename == __file__]
-    return "".join(traceback.format_list(stack[ours[0] + 1 :] if ours else stack))
+    first = next((i for i, frame in enumerate(stack) if frame.filename == __file__), -1)
+    return [(frame.filename, frame.lineno, frame.name) for frame in stack[first + 1 :]]
 
 
 class _ResultPickler(cloudpickle.Pickler):

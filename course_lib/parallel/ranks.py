@@ -6,11 +6,11 @@ call starts it). They meet through a file, not a port; `rank_process` is what ea
 """
 
 import contextlib
-import linecache
 import multiprocessing
 import sys
 import tempfile
 import time
+import traceback
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import cloudpickle
 
-from course_lib.parallel.rank_process import Outcome, be_rank
+from course_lib.parallel.rank_process import Frames, Outcome, be_rank
 
 MOST_RANKS = 16
 GRACE_SECONDS = 1.0  # after a rank failed, for its peers to end or to fail too
@@ -68,12 +68,11 @@ def _validate(function: Callable, world_size: int, timeout_seconds: float | int)
 
 
 def _pack_call(function: Callable, arguments: tuple) -> bytes:
-    """The function with its closure, and its source's lines, so that a traceback can show them.
+    """The function with its closure, and the arguments.
 
     What stands in a package is imported by the ranks; what stands in a script, a notebook, a test
     module or one made at run time travels whole.
     """
-    filename = getattr(getattr(function, "__code__", None), "co_filename", "")
     own = getattr(function, "__module__", None)
     travelling = [
         module
@@ -85,7 +84,7 @@ def _pack_call(function: Callable, arguments: tuple) -> bytes:
     for module in travelling:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps((filename, linecache.getlines(filename), function, arguments))
+        return cloudpickle.dumps((function, arguments))
     except Exception as error:
         raise ValueError(f"the function or an argument cannot be sent to ranks: {error}") from error
     finally:
@@ -159,7 +158,7 @@ def _died(process: BaseProcess) -> Outcome:
     code = process.exitcode
     reason = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     error = RuntimeError(f"a rank ended without a result ({reason}; 9 may be a lack of memory)")
-    return Outcome(cloudpickle.dumps(error), "", is_death=True)
+    return Outcome(cloudpickle.dumps(error), [], is_death=True)
 
 
 def _raise_first_error(outcomes: dict[int, Outcome], world_size: int) -> NoReturn:
@@ -167,7 +166,8 @@ def _raise_first_error(outcomes: dict[int, Outcome], world_size: int) -> NoRetur
     failed = {rank: outcome for rank, outcome in outcomes.items() if outcome.is_error}
     rank = min(failed, key=lambda each: (not failed[each].is_death, each))
     error = cloudpickle.loads(failed[rank].content)
-    error.add_note(f"raised on rank {rank} of {world_size}\n{failed[rank].traceback}".rstrip())
+    where = _with_lines(failed[rank].frames)
+    error.add_note(f"raised on rank {rank} of {world_size}\n{where}".rstrip())
     if others := failed.keys() - {rank}:
         error.add_note(f"{_named(others)} failed too")
     raise error
@@ -184,11 +184,16 @@ def _describe_hang(ranks: list[_Rank], ended: set[int], timeout_seconds: float |
         connection = ranks[number].connection
         connection.send("where do you stand?")
         while connection.poll(ANSWER_SECONDS):
-            kind, text = connection.recv()
+            kind, content = connection.recv()
             if kind == "stands":
-                lines.append(f"rank {number} stands at\n{text}".rstrip())
+                lines.append(f"rank {number} stands at\n{_with_lines(content)}".rstrip())
                 break
     return "\n".join(lines)
+
+
+def _with_lines(frames: Frames) -> str:
+    """Frames as a traceback shows them; here, where the lines of a notebook's cells are known."""
+    return "".join(traceback.format_list([(*frame, None) for frame in frames]))
 
 
 def _named(ranks: set[int]) -> str:
