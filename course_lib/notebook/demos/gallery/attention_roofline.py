@@ -71,7 +71,7 @@ def describe(*, machine: str, log2_length: int, log2_block: int) -> str:
     )
 
 
-def _amount(number: float, unit: str) -> str:
+def _amount(number: float | int, unit: str) -> str:
     """0.0000123, "s" -> "12.3 µs"."""
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m")):
         if number >= factor:
