@@ -141,7 +141,7 @@ class SequenceToSequence(nn.Module):
 
 
 def encode_decode(
-    model: SequenceToSequence,
+    model: nn.Module,
     source: Int[Tensor, "batch source"],
     target: Int[Tensor, "batch target"],
     *,
@@ -149,8 +149,9 @@ def encode_decode(
 ) -> Float[Tensor, "batch target-1 vocab"]:
     """Logits for target[:, 1:]: row t has seen the source and the tokens before place t + 1.
 
-    With teacher forcing the decoder is fed the true target[:, :-1], all at once. Without it only
-    target[:, :1] and the target's length are used: each step is fed the token of the largest logit.
+    `model` encodes and decodes as SequenceToSequence does. With teacher forcing it is fed the true
+    target[:, :-1], all at once. Without, only target[:, :1] and the target's length are used: each
+    step is fed the token of the largest logit.
 
     Sutskever et al. 2014, https://arxiv.org/abs/1409.3215, eq. 1; teacher forcing: Williams and
     Zipser 1989, "A learning algorithm for continually running fully recurrent neural networks".
