@@ -102,7 +102,7 @@ def all_words() -> list[str]:
 
 
 def train_speaker(*, steps: int = 4000, batch_size: int = 64, seed: int = 0) -> Speaker:
-    """Half numbers of 1 to 12 digits, half dates, in both languages; about three minutes."""
+    """Half numbers of 1 to 12 digits, half dates, in both languages; about two minutes."""
     rng = random.Random(seed)
     words = ("<padding>", "<start>", "<end>", *all_words())
     numbers = {word: number for number, word in enumerate(words)}

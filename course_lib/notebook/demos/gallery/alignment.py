@@ -12,7 +12,7 @@ CELL = "min-width:1.9em;height:1.7em;text-align:center;padding:0"
 
 def render(*, written: str, language: str) -> str:
     """A table: a row a word, a column a character, the darker the more attention."""
-    written = written.strip()
+    written = tidied(written)
     try:
         spoken_truth(written, LANGUAGES[language])
     except ValueError as error:
@@ -29,7 +29,7 @@ def render(*, written: str, language: str) -> str:
 
 def describe(*, written: str, language: str) -> str:
     """What was said, if it is right, and how often attention stood on the word's own digits."""
-    written = written.strip()
+    written = tidied(written)
     try:
         truth = spoken_truth(written, LANGUAGES[language])
     except ValueError as error:
@@ -38,12 +38,22 @@ def describe(*, written: str, language: str) -> str:
     if joined(words) != joined(truth):
         return f"{written}: {joined(words)}. Wrong; right is: {joined(truth)}."
     places = weights.argmax(dim=-1).tolist()
-    own = [each.start <= at < each.end for each, at in zip(truth, places, strict=True)]
-    with_digits = sum(each.start < each.end for each in truth)
+    own = [
+        each.start <= at <= each.end
+        for each, at in zip(truth, places, strict=True)
+        if each.start < each.end
+    ]
     return (
-        f"{written}: {joined(words)}. Right; {sum(own)} of {with_digits} words that speak digits "
-        "look most at one of them."
+        f"{written}: {joined(words)}. Right; {sum(own)} of {len(own)} words that speak digits look "
+        "most at one of them or right behind."
     )
+
+
+def tidied(written: str) -> str:
+    """427318 -> 427 318: what the model was taught to read."""
+    written = written.strip()
+    plain = len(written) <= 12 and written.isascii() and written.isdigit() and written[0] != "0"
+    return f"{int(written):,}".replace(",", " ") if plain else written
 
 
 def _cell(weight: float) -> str:
