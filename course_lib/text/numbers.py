@@ -147,14 +147,15 @@ def _check_language(language: str) -> None:
 
 def _digits_of(written: str) -> str:
     """The digits alone; ValueError if it is no number in the form that say_number wants."""
+    shown = repr(written if len(written) < 30 else written[:30] + "…")
     first, *others = written.split(" ")
     digits = first + "".join(others)
     if not (digits.isascii() and digits.isdigit()) or len(digits) > MAX_DIGITS:
-        raise ValueError(f"number {written!r}: write 1 to {MAX_DIGITS} digits, 427 318 or 427318")
+        raise ValueError(f"number {shown}: write 1 to {MAX_DIGITS} digits, 427 318 or 427318")
     if others and not (0 < len(first) <= 3 and all(len(group) == 3 for group in others)):
-        raise ValueError(f"number {written!r}: a space parts groups of three digits, 427 318")
+        raise ValueError(f"number {shown}: a space parts groups of three digits, 427 318")
     if digits[0] == "0" and digits != "0":
-        raise ValueError(f"number {written!r}: a number does not begin with 0")
+        raise ValueError(f"number {shown}: a number does not begin with 0")
     return digits
 
 
