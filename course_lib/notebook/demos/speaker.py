@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from course_lib.files import write_atomically
 from course_lib.model.sequence_to_sequence import (
     END,
     PADDING,
@@ -23,7 +24,6 @@ from course_lib.model.sequence_to_sequence import (
     encode_decode,
     translate,
 )
-from course_lib.notebook.files import write_atomically
 from course_lib.notebook.places import ROOT
 from course_lib.text.numbers import (
     LANGUAGES,
