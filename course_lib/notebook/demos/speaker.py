@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -34,6 +35,7 @@ from course_lib.text.numbers import (
     say_date,
     say_number,
 )
+from course_lib.training.loop import train
 
 SYMBOLS = ("<padding>", "<start>", "<end>", *LANGUAGES, *"0123456789 -")
 DIM = 48
@@ -101,31 +103,38 @@ def all_words() -> list[str]:
     return sorted({each.word for words in spoken for each in words})
 
 
-def train_speaker(*, steps: int = 4000, batch_size: int = 64, seed: int = 0) -> Speaker:
+def train_speaker(*, num_steps: int = 4000, batch_size: int = 64, seed: int = 0) -> Speaker:
     """Half numbers of 1 to 12 digits, half dates, in both languages; about two minutes."""
-    rng = random.Random(seed)
     words = ("<padding>", "<start>", "<end>", *all_words())
     numbers = {word: number for number, word in enumerate(words)}
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        rng = random.Random(f"{seed} {step}")
+        drawn = [_draw(rng) for _ in range(batch_size)]
+        rows = [[START, *(numbers[each.word] for each in spoken), END] for _, spoken in drawn]
+        source = pad_sequence([torch.tensor(ids) for ids, _ in drawn], batch_first=True)
+        return source, pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = new_model(len(words))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps)
-    for _ in range(steps):
-        drawn = [_draw(rng) for _ in range(batch_size)]
-        source = pad_sequence([torch.tensor(ids) for ids, _ in drawn], batch_first=True)
-        rows = [[START, *(numbers[each.word] for each in spoken), END] for _, spoken in drawn]
-        target = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-        logits = encode_decode(model, source, target)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PADDING
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+    train(
+        model,
+        batch,
+        num_steps=num_steps,
+        optimizer=lambda model: torch.optim.AdamW(model.parameters(), lr=0.01),
+        loss=_loss,
+        seed=seed,
+        progress=False,
+    )
     return Speaker(model.requires_grad_(False), words)
+
+
+def _loss(model: SequenceToSequence, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Nats a word, padding left out."""
+    source, target = batch
+    logits, following = encode_decode(model, source, target), target[:, 1:]
+    return F.cross_entropy(logits.flatten(0, 1), following.flatten(), ignore_index=PADDING)
 
 
 def save_speaker(speaker: Speaker) -> None:

@@ -60,7 +60,7 @@ def test_a_damaged_file_is_one_sentence(damage, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.budget(30)
 def test_training_is_deterministic_and_knows_every_word():
-    short = [speaker.train_speaker(steps=2, batch_size=3, seed=5) for _ in range(2)]
+    short = [speaker.train_speaker(num_steps=2, batch_size=3, seed=5) for _ in range(2)]
     first, second = (list(each.model.parameters()) for each in short)
     assert all(map(torch.equal, first, second))
     assert "двухтысячного" in short[0].words
