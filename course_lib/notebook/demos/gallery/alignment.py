@@ -58,7 +58,7 @@ def tidied(written: str) -> str:
 
 def _cell(weight: float) -> str:
     """One weight: its colour over the page's own, its number where there is much of it."""
-    ink = "white" if weight > 0.5 else "inherit"
+    ink = "white" if weight > 0.7 else "inherit"
     number = f"{100 * weight:.0f}" if weight >= 0.1 else ""
     return f'<td style="{CELL};background:rgba(0,114,178,{weight:.2f});color:{ink}">{number}</td>'
 
