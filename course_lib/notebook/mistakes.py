@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from course_lib.notebook.definitions import load_definitions
-from course_lib.notebook.exercises import Exercise
+from course_lib.notebook.exercises import Exercise, plain_function
 from course_lib.notebook.places import ROOT
 from course_lib.notebook.recording import Call
 from course_lib.notebook.running import Result, run_checks
@@ -38,8 +38,10 @@ def load_mistakes(stem: str, exercise: Exercise) -> list[Mistake]:
     found = []
     for name in _rejected_names(definitions.trees, exercise.name):
         answer = definitions.namespace[name]
-        explanation = " ".join((answer.__doc__ or "").split())
-        found.append(Mistake(name, explanation, answer, len(inspect.getsource(answer).split("\n"))))
+        written = plain_function(answer)
+        explanation = " ".join((written.__doc__ or "").split())
+        num_lines = len(inspect.getsource(written).split("\n"))
+        found.append(Mistake(name, explanation, answer, num_lines))
     return sorted(found, key=lambda mistake: mistake.num_lines)
 
 
