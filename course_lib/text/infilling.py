@@ -5,11 +5,12 @@ In reading order: `Sentinels`, `infilling_prompt` (what the model is given), `fi
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 MODES = ("psm", "spm")
+Encode = Callable[[Any], Sequence[int]]
 
 
 class Sentinels(NamedTuple):
@@ -21,12 +22,12 @@ class Sentinels(NamedTuple):
 
 
 def infilling_prompt(
-    prefix: str,
-    suffix: str,
+    prefix: str | Sequence[int],
+    suffix: str | Sequence[int],
     *,
     mode: str,
-    encode: Callable[[str], Sequence[int]],
     sentinels: Sentinels,
+    encode: Encode = list,
 ) -> list[int]:
     """What is around a gap, ready to be continued by what belongs into it.
 
@@ -44,40 +45,38 @@ def infilling_prompt(
 
 
 def fill_in_the_middle(
-    document: str,
+    document: str | Sequence[int],
     generator: torch.Generator,
     *,
     mode: str,
-    encode: Callable[[str], Sequence[int]],
     sentinels: Sentinels,
+    encode: Encode = list,
 ) -> list[int]:
     """A document cut at two random places, its middle moved to the end: nothing else changes.
 
-    The cuts are uniform over the characters, ends included, so any part may be empty, and a cut
-    inside a word teaches what to do there. The parts are encoded each for itself. Nothing is lost:
-    see `restore_document`. Append the end token: it tells the model where the middle ends.
+    A text is cut between characters, so that a gap inside a word is learned too, and each part is
+    encoded for itself by `encode`; a list of tokens is cut between tokens. The cuts are uniform,
+    both ends included: any part may be empty. Append the end token: it says where a middle ends.
 
     Bavarian et al. 2022, https://arxiv.org/abs/2207.14255, section 3 and appendix D. Chapter 02.
     """
     cuts = torch.randint(len(document) + 1, (2,), generator=generator)
     start, end = sorted(cuts.tolist())
     prefix, middle, suffix = document[:start], document[start:end], document[end:]
-    prompt = infilling_prompt(prefix, suffix, mode=mode, encode=encode, sentinels=sentinels)
+    prompt = infilling_prompt(prefix, suffix, mode=mode, sentinels=sentinels, encode=encode)
     return [*prompt, *encode(middle)]
 
 
-def restore_document(
-    tokens: Sequence[int], *, decode: Callable[[list[int]], str], sentinels: Sentinels
-) -> str:
-    """The document of `fill_in_the_middle`, in either order: what follows <PRE>, <MID>, <SUF>.
+def restore_document(tokens: Sequence[int], *, sentinels: Sentinels) -> list[int]:
+    """The document's tokens in their order again: what follows <PRE>, <MID> and <SUF>.
 
-    In "spm" nothing stands after <PRE>, and the prefix before the middle. ValueError unless each
-    sentinel stands once, in this order.
+    It serves both orders: in "spm" nothing follows <PRE>, and the prefix stands before the middle.
+    ValueError unless <PRE>, <SUF>, <MID> stand once each, in this order, the first at the start.
     """
     places = [place for place, token in enumerate(tokens) if token in sentinels]
-    found = tuple(tokens[place] for place in places)
-    if found != tuple(sentinels) or places[0] != 0:
-        raise ValueError(f"tokens have the sentinels {found}: they must be {tuple(sentinels)}")
+    found = [tokens[place] for place in places]
+    expected = [sentinels.prefix, sentinels.suffix, sentinels.middle]
+    if found != expected or places[0] != 0:
+        raise ValueError(f"tokens hold the sentinels {found}: they must hold {expected}")
     _, suffix, middle = places
-    parts = tokens[1:suffix], tokens[middle + 1 :], tokens[suffix + 1 : middle]
-    return "".join(decode(list(part)) for part in parts)
+    return [*tokens[1:suffix], *tokens[middle + 1 :], *tokens[suffix + 1 : middle]]

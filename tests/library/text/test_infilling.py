@@ -37,7 +37,14 @@ def test_every_document_comes_back(document, seed, mode):
     document = document.encode(errors="ignore").decode()  # no lone surrogates
     generator = torch.Generator().manual_seed(seed)
     tokens = fill_in_the_middle(document, generator, mode=mode, encode=encode, sentinels=SENTINELS)
-    assert restore_document(tokens, decode=decode, sentinels=SENTINELS) == document
+    assert decode(restore_document(tokens, sentinels=SENTINELS)) == document
+
+
+def test_a_list_of_tokens_is_cut_between_tokens():
+    document, generator = [5, 300, 7, 9], torch.Generator().manual_seed(0)
+    for mode in ("psm", "spm") * 20:
+        tokens = fill_in_the_middle(document, generator, mode=mode, sentinels=SENTINELS)
+        assert restore_document(tokens, sentinels=SENTINELS) == document
 
 
 def test_an_unknown_order_is_refused_by_name():
@@ -47,5 +54,5 @@ def test_an_unknown_order_is_refused_by_name():
 
 @pytest.mark.parametrize("tokens", [[], [97], [256, 97, 258, 98, 257], [97, 256, 257, 258]])
 def test_what_is_no_infilling_example_is_not_restored(tokens):
-    with pytest.raises(ValueError, match="must be"):
-        restore_document(tokens, decode=decode, sentinels=SENTINELS)
+    with pytest.raises(ValueError, match="must hold"):
+        restore_document(tokens, sentinels=SENTINELS)
