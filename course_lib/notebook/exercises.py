@@ -59,8 +59,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             difficulty=1,
             hints=(
                 "Use an index and a `while` loop: a `for` loop cannot step over an id.",
-                "If `tuple(ids[i : i + 2]) == pair`, append `new_id` and add 2 to the index; "
-                "otherwise append `ids[i]` and add 1. Slices never fail at the end.",
+                "Two ids from the index on are a slice, which never fails at the end. What is "
+                "appended, and by how much does the index move, if they are the pair, and if not?",
             ),
         ),
         Exercise(
@@ -71,8 +71,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             hints=(
                 "One round is: count the pairs, choose the best, replace it in every word. The "
                 "new token's id is `first_id + len(merges)`.",
-                "`min(counts, key=lambda pair: (-counts[pair], pair))` takes the largest count, "
-                "and among equals the smaller pair.",
+                "`min` with a key that is a tuple decides by its first entry, then by its second: "
+                "the count with its sign changed, then the pair itself.",
                 "Build a new dictionary of words in each round; `Counter()` adds up words that "
                 "have become equal. Stop if there is no pair left.",
             ),

@@ -34,16 +34,16 @@ class Call:
 
 @dataclass
 class Outcome:
-    """What a call gave: `value`, or the type of its exception; and its arguments afterwards."""
+    """What a call gave: `value`, or which exception; and its arguments afterwards."""
 
     value: object
-    error: type | None
+    error: tuple[type, str] | None
     arguments: object
 
     def agrees(self, other: "Outcome") -> bool:
-        """Same type, shape and dtype, values to 1e-4, or the same type of exception."""
+        """Same type, shape and dtype, values to 1e-4, or the same exception."""
         if self.error is not None or other.error is not None:
-            return self.error is other.error
+            return self.error == other.error
         return agree(self.value, other.value) and agree(self.arguments, other.arguments)
 
 
@@ -67,9 +67,8 @@ class Recorder:
         except Exception as raised:
             value, error = None, raised
         if len(self.calls) < MAX_CALLS:
-            kind = type(error) if error is not None else None
             with contextlib.suppress(Exception):
-                outcome = Outcome(freeze(value), kind, freeze((args, kwargs)))
+                outcome = Outcome(freeze(value), kind_of(error), freeze((args, kwargs)))
                 self.calls.append(Call(*frozen, outcome, self.check))
         if error is not None:
             raise error
@@ -89,8 +88,19 @@ def outcome_of(function: Callable, args: tuple, kwargs: dict) -> Outcome:
         with contextlib.redirect_stdout(io.StringIO()):
             value, error = function(*args, **kwargs), None
     except Exception as raised:
-        value, error = None, type(raised)
-    return Outcome(value, error, (args, kwargs))
+        value, error = None, raised
+    return Outcome(value, kind_of(error), (args, kwargs))
+
+
+def kind_of(error: Exception | None) -> tuple[type, str] | None:
+    """What makes two exceptions the same: the type, and a TypeError's words.
+
+    A TypeError comes from Python or a library and says which misuse it is; other messages are the
+    learner's own, or name values.
+    """
+    if error is None:
+        return None
+    return type(error), str(error) if type(error) is TypeError else ""
 
 
 def freeze(value: object) -> object:

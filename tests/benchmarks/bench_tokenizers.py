@@ -1,5 +1,6 @@
 """Rows 1, 3 and 5 of the goals: training, encoding a book, one endless word."""
 
+import json
 import random
 import sysconfig
 from pathlib import Path
@@ -8,8 +9,11 @@ import rustbpe
 import tiktoken
 import tokenizers as hf
 
+from course_lib.text.corpora import load_corpus
+from course_lib.text.stories.corpus import make_story
 from course_lib.text.tokenizers import BPETokenizer
 from course_lib.text.tokenizers.pre_tokenizers import BYTE_OF_CHARACTER, GPT4_PATTERN
+from course_lib.text.tokenizers.tokenizer_json import tokenizer_to_json
 from tests.benchmarks.contest import describe_machine, measure, report
 
 TRAINING_LETTERS = 10_000_000
@@ -29,10 +33,22 @@ def library_text(letters: int) -> str:
     return "".join(texts)[:letters]
 
 
-def docstrings(letters: int) -> str:
-    """English prose from the same source: lines of words between triple quotes."""
-    parts = library_text(12_000_000).split('"""')[1::2]
-    return "\n\n".join(" ".join(part.split()) for part in parts if len(part) > 80)[:letters]
+def literature() -> str:
+    """Shakespeare, where it was fetched, else stories that stand in for him."""
+    return "\n\n".join(load_corpus("shakespeare")["text"])
+
+
+def natural_text(letters: int) -> str:
+    """Shakespeare, then stories in English and Russian: so many letters of prose."""
+    texts = [literature()]
+    missing = letters - len(texts[0])
+    for i in range(max(missing, 0)):
+        story = make_story(i)
+        texts += [story.english, story.russian]
+        missing -= len(story.english) + len(story.russian)
+        if missing <= 0:
+            break
+    return "\n\n".join(texts)[:letters]
 
 
 def hugging_face() -> hf.Tokenizer:
@@ -141,10 +157,6 @@ def run_encoding(kind: str, trained: BPETokenizer, text: str, rounds: int) -> No
 
 def file_text(tokenizer: BPETokenizer) -> str:
     """The tokenizer.json as text."""
-    import json
-
-    from course_lib.text.tokenizers.tokenizer_json import tokenizer_to_json
-
     return json.dumps(tokenizer_to_json(tokenizer))
 
 
@@ -173,6 +185,7 @@ def run(rounds: int) -> None:
     code = library_text(TRAINING_LETTERS)
     trained = run_training("Python code", code, rounds)
     run_encoding("Python code", trained, code[2_000_000:4_000_000], rounds)
-    prose = docstrings(BOOK_LETTERS + 100_000)
-    run_encoding("English prose", trained, prose, rounds)
+    prose = natural_text(TRAINING_LETTERS * 9 // 10)  # Russian letters are two bytes
+    trained = run_training("Shakespeare and stories", prose, rounds)
+    run_encoding("Shakespeare", trained, literature(), rounds)
     run_endless_word(trained, rounds)

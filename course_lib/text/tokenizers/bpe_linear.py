@@ -63,11 +63,12 @@ class LinearEncoder:
         for token in tokens:
             if len(token) >= PREFIX:
                 lengths[token[:PREFIX]].add(len(token))
-        short = set(range(1, PREFIX))
+        self.short_lengths = tuple(range(PREFIX - 1, 0, -1))
+        for prefix, found in lengths.items():
+            found.update(n for n in self.short_lengths if prefix[:n] in tokens)
         self.lengths = {
-            prefix: tuple(sorted(found | short, reverse=True)) for prefix, found in lengths.items()
+            prefix: tuple(sorted(found, reverse=True)) for prefix, found in lengths.items()
         }
-        self.short_lengths = tuple(sorted(short, reverse=True))
 
     @classmethod
     def of(
@@ -109,17 +110,17 @@ class LinearEncoder:
         at, end, shorter_than = 0, len(word), len(word) + 1
         while at < end:
             for length in lengths.get(word[at : at + PREFIX], self.short_lengths):
-                token = tokens.get(word[at : at + length])
+                after = at + length
                 if (
-                    token is not None
-                    and length < shorter_than
-                    and at + length <= end
-                    and at + length not in dead
+                    length < shorter_than
+                    and after <= end
+                    and (token := tokens.get(word[at:after])) is not None
+                    and after not in dead
                     and (not ids or compatible[ids[-1], token])
                 ):
                     ids.append(token)
                     taken.append(length)
-                    at, shorter_than = at + length, end + 1
+                    at, shorter_than = after, end + 1
                     break
             else:
                 dead.add(at)

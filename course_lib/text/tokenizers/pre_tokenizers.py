@@ -48,6 +48,8 @@ class WriteBytes:
     """A rewrite: text -> the visible characters of its UTF-8 bytes."""
 
     def __call__(self, text: str) -> str:
+        if text.isascii() and text.isprintable():
+            return text.replace(" ", BYTE_CHARACTERS[0x20])  # the others stand for themselves
         return write_bytes(text.encode())
 
     def segments(self, text: str) -> Segments:

@@ -27,6 +27,15 @@ def test_right_answer_and_nonsense_are_no_known_mistake():
     assert named(lambda x, dim: x * 17) == []
 
 
+def test_a_type_error_is_recognised_by_its_words():
+    def minus_a_pair(x, dim):
+        scores = x - torch.max(x, dim, keepdim=True)
+        return scores.exp()
+
+    assert named(minus_a_pair) == ["softmax_minus_a_pair"]
+    assert named(lambda x, dim: x.exp() / len(dim)) == []
+
+
 def test_recorder_keeps_arguments_as_they_were_before_the_call():
     def change(x):
         x += 1

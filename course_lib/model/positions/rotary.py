@@ -1,0 +1,124 @@
+"""Query and key turned by an angle that grows with their position: RoPE, and xPos with a decay.
+
+In reading order: `rotate`, `apply_rope`, `RotaryPositions`; `xpos_scale`, `XposPositions`.
+"""
+
+import torch
+from jaxtyping import Float, Int, Real
+from torch import Tensor
+
+from course_lib.model.positions.absolute import angular_frequencies
+from course_lib.model.positions.base import Positions
+
+
+def rotate(
+    x: Float[Tensor, "batch heads time dim"],
+    positions: Real[Tensor, "*#batch time"],
+    frequencies: Float[Tensor, "dim//2"],
+) -> Float[Tensor, "batch heads time dim"]:
+    """Turn the pair (x_i, x_{i + dim/2}) by the angle position * frequency_i.
+
+    Angles are taken in fp32 at least: beyond 2,048 fp16 has even numbers only, a radian apart from
+    the odd ones.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    angles = positions.to(dtype)[..., None, :, None] * frequencies.to(dtype)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def apply_rope(
+    x: Float[Tensor, "batch heads time dim"],
+    positions: Real[Tensor, "*#batch time"],
+    base: float = 10000.0,
+) -> Float[Tensor, "batch heads time dim"]:
+    """Turn the pair (x_i, x_{i + dim/2}) by the angle position * base^(-2i / dim).
+
+    The scores of rotated queries and keys depend on content and p_query - p_key only; norms stay.
+    Positions (time,) or (batch, time), in any order. The paper pairs x_{2i} with x_{2i + 1}: the
+    same after a permutation of the dimensions, but weights trained with one need that one.
+    Values are not rotated. ValueError where dim is odd.
+
+    Su et al. 2021, https://arxiv.org/abs/2104.09864, eq. 34. Chapter 06.
+    """
+    return rotate(x, positions, angular_frequencies(x.shape[-1], base, device=x.device))
+
+
+class RotaryPositions(Positions):
+    """`apply_rope` on queries and keys in every layer: no parameters, relative by construction.
+
+    Su et al. 2021, https://arxiv.org/abs/2104.09864, section 3.2. Chapter 06.
+    """
+
+    def __init__(self, head_dim: int, base: float = 10000.0):
+        super().__init__()
+        angular_frequencies(head_dim, base)  # refuses an odd head_dim here, not in the first batch
+        self.head_dim, self.base = head_dim, base
+
+    def rotate_query(
+        self, query: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
+    ) -> Float[Tensor, "batch heads time dim"]:
+        return self.rotate(query, positions)
+
+    def rotate_key(
+        self, key: Float[Tensor, "batch kv_heads time dim"], positions: Int[Tensor, "*#batch time"]
+    ) -> Float[Tensor, "batch kv_heads time dim"]:
+        return self.rotate(key, positions)
+
+    def rotate(
+        self, x: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
+    ) -> Float[Tensor, "batch heads time dim"]:
+        """What queries and keys have in common; `apply_rope` here."""
+        return apply_rope(x, positions, self.base)
+
+
+def xpos_scale(
+    positions: Real[Tensor, "*batch time"],
+    dim: int,
+    *,
+    scale_base: float = 512.0,
+    gamma: float = 0.4,
+) -> Float[Tensor, "*batch time {dim}//2"]:
+    """zeta_i^(position / scale_base), zeta_i = (2i / dim + gamma) / (1 + gamma), one per pair.
+
+    Queries are multiplied by it and keys divided: a score keeps zeta_i^(distance / scale_base),
+    below 1 for keys behind. The fast pairs fade first. In fp32: keys grow as 3.5^(p / scale_base)
+    and leave fp16's range at p = 8.8 scale_base, fp32's at 70.
+
+    Sun et al. 2022, https://arxiv.org/abs/2212.10554, section 2 and algorithm 1. Chapter 06.
+    """
+    pairs = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)
+    zeta = (pairs / dim + gamma) / (1 + gamma)
+    exponents = positions.to(torch.promote_types(positions.dtype, torch.float32)) / scale_base
+    return zeta ** exponents[..., None]
+
+
+class XposPositions(RotaryPositions):
+    """RoPE whose scores fade with the distance: queries times `xpos_scale`, keys divided by it.
+
+    For causal models: keys ahead would grow instead. The paper's scale_base, 512, is half of its
+    training length.
+
+    Sun et al. 2022, https://arxiv.org/abs/2212.10554, algorithm 1. Chapter 06.
+    """
+
+    def __init__(self, head_dim: int, base: float = 10000.0, *, scale_base: float = 512.0):
+        super().__init__(head_dim, base)
+        self.scale_base = scale_base
+
+    def rotate_query(
+        self, query: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
+    ) -> Float[Tensor, "batch heads time dim"]:
+        return super().rotate_query(query, positions) * self._scale(query, positions)
+
+    def rotate_key(
+        self, key: Float[Tensor, "batch kv_heads time dim"], positions: Int[Tensor, "*#batch time"]
+    ) -> Float[Tensor, "batch kv_heads time dim"]:
+        return super().rotate_key(key, positions) * self._scale(key, -positions)
+
+    def _scale(self, x: Tensor, positions: Tensor) -> Float[Tensor, "*batch 1 time dim"]:
+        """The same factor for both halves of a pair, over all heads."""
+        positions = positions.to(torch.promote_types(x.dtype, torch.float32))
+        scale = xpos_scale(positions, self.head_dim, scale_base=self.scale_base)
+        return torch.cat((scale, scale), dim=-1)[..., None, :, :].to(x.dtype)

@@ -1,0 +1,119 @@
+"""Fused kernels against PyTorch in fp64: interpreted on a CPU, compiled on a GPU."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kernels import IS_INTERPRETED
+from kernels.fused import linear_cross_entropy, rms_norm, swiglu
+
+DTYPES = [torch.float32, torch.float16]
+if not IS_INTERPRETED:  # the interpreter's bf16 arithmetic is wrong
+    DTYPES.append(torch.bfloat16)
+
+
+def normal(*shape: int, seed: int = 0, dtype=torch.float32, device="cpu") -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator).to(device, dtype)
+
+
+def results(function, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The output and the gradients, for an incoming gradient that is not constant."""
+    inputs = [each.detach().requires_grad_() for each in inputs]
+    output = function(*inputs)
+    weights = normal(*output.shape, seed=9, device=output.device).to(output.dtype)
+    return [output.detach(), *torch.autograd.grad(output, inputs, weights)]
+
+
+def assert_within_bound(ours, theirs, inputs: list[torch.Tensor]) -> None:
+    """Error against fp64 <= 2x PyTorch's in the same dtype + 8 eps of the largest value."""
+    exact = results(theirs, [each.double() for each in inputs])
+    for our, their, right in zip(
+        results(ours, inputs), results(theirs, inputs), exact, strict=True
+    ):
+        assert our.dtype == their.dtype
+        assert our.shape == their.shape
+        eps = torch.finfo(our.dtype).eps
+        bound = 2 * (their - right).abs().max() + 8 * eps * right.abs().max()
+        assert (our.double() - right).abs().max() <= bound
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", [(5, 7), (2, 35, 48), (3, 130)], ids=str)
+@pytest.mark.parametrize("factor", [1.0, 100.0])
+def test_rms_norm(shape, dtype, factor, device):
+    x = factor * normal(*shape, dtype=dtype, device=device)
+    weight = normal(shape[-1], seed=1, dtype=dtype, device=device)
+
+    def theirs(x, weight):
+        return F.rms_norm(x, weight.shape, weight, eps=1e-5)
+
+    assert_within_bound(lambda x, weight: rms_norm(x, weight, eps=1e-5), theirs, [x, weight])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("factor", [1.0, 100.0])
+def test_swiglu_of_strided_halves(dtype, factor, device):
+    both = factor * normal(3, 5, 2 * 143, dtype=dtype, device=device)
+    gate, up = both.chunk(2, dim=-1)
+    assert_within_bound(swiglu, lambda gate, up: F.silu(gate) * up, [gate, up])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("tokens", "dim", "vocab_size"), [(11, 8, 37), (6, 48, 5), (1, 3, 2)])
+@pytest.mark.parametrize("factor", [1.0, 30.0])
+def test_linear_cross_entropy(tokens, dim, vocab_size, dtype, factor, device):
+    hidden = factor * normal(tokens, dim, dtype=dtype, device=device)
+    weight = normal(vocab_size, dim, seed=1, dtype=dtype, device=device)
+    generator = torch.Generator().manual_seed(2)
+    targets = torch.randint(vocab_size, (tokens,), generator=generator).to(device)
+    targets[tokens // 2 + 1 : -1] = -100
+
+    def ours(hidden, weight):
+        return linear_cross_entropy(hidden, weight, targets).to(hidden.dtype)
+
+    def theirs(hidden, weight):
+        return F.cross_entropy(hidden @ weight.T, targets)
+
+    assert_within_bound(ours, theirs, [hidden, weight])
+
+
+def test_the_logits_never_exist(device, allocated):
+    hidden, weight = normal(64, 16, device=device), normal(500, 16, seed=1, device=device)
+    targets = torch.arange(64, device=device)
+    allocated.clear()
+    linear_cross_entropy(hidden.requires_grad_(), weight.requires_grad_(), targets).backward()
+    assert max(allocated) <= hidden.numel()
+    assert max(allocated) < 64 * 500 / 30
+
+
+def test_a_vocabulary_of_several_blocks(device):
+    hidden, weight = normal(3, 4, device=device), normal(9000, 4, seed=1, device=device)
+    targets = torch.tensor([0, 5000, 8999], device=device)
+    assert_within_bound(
+        lambda hidden, weight: linear_cross_entropy(hidden, weight, targets),
+        lambda hidden, weight: F.cross_entropy(hidden @ weight.T, targets),
+        [hidden, weight],
+    )
+
+
+@pytest.mark.parametrize("target", [7, -1])
+def test_a_target_that_is_no_id_gives_nan(target, device):
+    hidden, weight = normal(3, 4, device=device), normal(7, 4, seed=1, device=device)
+    targets = torch.tensor([0, target, 6], device=device)
+    assert linear_cross_entropy(hidden, weight, targets).isnan()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: rms_norm(x, x[0, :3]), "weight must have shape"),
+        (lambda x: rms_norm(x, x[0].double()), "weight.dtype=torch.float64"),
+        (lambda x: swiglu(x, x[:, :3]), "gate and up must have one shape"),
+        (lambda x: linear_cross_entropy(x, x[:, :3], x[:, 0].long()), "hidden and weight must be"),
+        (lambda x: linear_cross_entropy(x, x, x[:, 0]), "targets must be int64"),
+    ],
+)
+def test_wrong_input_is_refused_by_name(call, message, device):
+    with pytest.raises(ValueError, match=message):
+        call(normal(4, 6, device=device))
