@@ -43,7 +43,8 @@ def ngram_probability(
     k = 0, plain counting, what was never seen has probability 0; of a context that was never seen
     nothing is known: 1 / vocab_size.
 
-    Chen and Goodman 1999, https://aclanthology.org/P96-1041/, eq. 3 (k = 1: Laplace). Chapter 02.
+    Chen and Goodman 1999, "An empirical study of smoothing techniques for language
+    modeling", section 2.1. Chapter 02.
     """
     following = counts.get(tuple(context), Counter())
     total = following.total() + k * vocab_size
@@ -55,7 +56,7 @@ def continuation_counts(counts: Counts) -> dict[Context, Counter[int]]:
 
     "Francisco" may be frequent, but it follows one word only: after any other it is unlikely.
 
-    Kneser and Ney 1995, "Improved backing-off for m-gram language modeling", eq. 14. Chapter 02.
+    Kneser and Ney 1995, "Improved backing-off for m-gram language modeling". Chapter 02.
     """
     longest = max(map(len, counts), default=0)
     adjusted: defaultdict[Context, Counter[int]] = defaultdict(Counter)
@@ -81,7 +82,8 @@ def kneser_ney_probability(
     shared as the shorter context says, and below the empty context evenly. A context that was never
     seen leaves it all to the shorter one. `counts` are those of `continuation_counts`.
 
-    Chen and Goodman 1999, https://aclanthology.org/P96-1041/, section 2.7. Chapter 02.
+    Chen and Goodman 1999, "An empirical study of smoothing techniques for language
+    modeling", section 2.7. Chapter 02.
     """
     shorter = 1 / vocab_size
     if context:
@@ -102,7 +104,8 @@ class NGramModel:
 
     The logits are log probabilities. `fit` counts: there is nothing to train.
 
-    Chen and Goodman 1999, https://aclanthology.org/P96-1041/. Chapter 02.
+    Chen and Goodman 1999, "An empirical study of smoothing techniques for language
+    modeling", section 2.7. Chapter 02.
     """
 
     counts: Counts = field(repr=False)
