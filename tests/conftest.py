@@ -3,6 +3,7 @@
 A check's argument is named after an exercise; here each exercise becomes a fixture.
 """
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from course_lib.notebook.exercises import EXERCISES, find_exercise
 from course_lib.notebook.time_limits import call_test_limited
 
+# pytest puts this folder on the path, where tests/kernels, which is no package, would hide kernels.
+sys.path.append(str(Path(__file__).parents[1]))
 EXERCISE_NAMES = {exercise.name for exercises in EXERCISES.values() for exercise in exercises}
 
 

@@ -1,11 +1,7 @@
 """The transformer: decoder (GPT, LLaMA), encoder (BERT) or both (T5), by configuration.
 
-In reading order: `decoder_block` (the residual stream), `Block` (its parts with parameters),
-`Stack` (blocks and positions), `Head` (vectors -> logits), `Transformer`, `count_parameters`.
+In reading order: `Head` (vectors -> logits), `Transformer`, and what it refuses.
 """
-
-from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,120 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from course_lib.model.attention import attention
+from course_lib.model.blocks import Stack
 from course_lib.model.cache import KeyValueCache
 from course_lib.model.config import TransformerConfig
-from course_lib.model.feedforward import ACTIVATIONS, FeedForward
-from course_lib.model.multi_head import AttentionFunction, MultiHeadAttention
+from course_lib.model.feedforward import ACTIVATIONS
+from course_lib.model.multi_head import AttentionFunction
 from course_lib.model.norms import make_norm
-from course_lib.model.positions import Positions, make_positions
 
 INITIAL_STD = 0.02
-
-
-def decoder_block(
-    x: Float[Tensor, "batch time dim"],
-    sublayers: Sequence[Callable[[Tensor], Tensor]],
-    norms: Sequence[Callable[[Tensor], Tensor]],
-    *,
-    pre_norm: bool = True,
-) -> Float[Tensor, "batch time dim"]:
-    """x + f(norm(x)) for each part f in turn; post-norm: norm(x + f(x)).
-
-    The parts are attention and feed-forward, with cross-attention between them in an
-    encoder-decoder. Before the part, the norm leaves a path from the last layer to the first
-    on which nothing is rescaled; after it, as first published, training needs warm-up.
-
-    Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.1; pre-norm: Xiong et al.
-    2020, https://arxiv.org/abs/2002.04745, table 1. Chapter 05.
-    """
-    for part, norm in zip(sublayers, norms, strict=True):
-        x = x + part(norm(x)) if pre_norm else norm(x + part(x))
-    return x
-
-
-class Block(nn.Module):
-    """Self-attention, cross-attention if there is an encoder, feed-forward: with their norms."""
-
-    def __init__(self, config: TransformerConfig, *, attention: AttentionFunction):
-        super().__init__()
-        self.pre_norm = config.pre_norm
-        self.attention_norm = make_norm(config)
-        self.attention = MultiHeadAttention(config, attention=attention)
-        self.cross_norm = self.cross = None
-        if config.kind == "encoder_decoder":
-            self.cross_norm = make_norm(config)
-            self.cross = MultiHeadAttention(config, attention=attention)
-        self.feed_forward_norm = make_norm(config)
-        self.feed_forward = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch time dim"],
-        memory: Float[Tensor, "batch source dim"] | None = None,
-        *,
-        memory_lengths: Int[Tensor, "batch"] | None = None,
-        **self_attention: object,
-    ) -> Float[Tensor, "batch time dim"]:
-        """`self_attention` goes on to `MultiHeadAttention`."""
-        parts = [(partial(self.attention, **self_attention), self.attention_norm)]
-        if self.cross is not None:
-            cross = partial(self.cross, memory=memory, lengths=memory_lengths)
-            parts.append((cross, self.cross_norm))
-        parts.append((self.feed_forward, self.feed_forward_norm))
-        sublayers = [lambda x, part=part: self.dropout(part(x)) for part, _ in parts]
-        return decoder_block(x, sublayers, [norm for _, norm in parts], pre_norm=self.pre_norm)
-
-
-class Stack(nn.Module):
-    """Positions, blocks one after the other, and after pre-norm blocks a last norm.
-
-    `positions` holds one scheme for all layers, or, if the scheme is `per_layer`, one for each.
-    """
-
-    def __init__(self, config: TransformerConfig, *, attention: AttentionFunction):
-        super().__init__()
-        self.is_causal = config.is_causal
-        scheme = make_positions(config, is_causal=config.is_causal)
-        others = range(config.num_layers - 1 if scheme.per_layer else 0)
-        self.positions = nn.ModuleList(
-            [scheme, *(make_positions(config, is_causal=config.is_causal) for _ in others)]
-        )
-        self.embedding_norm = make_norm(config) if config.embedding_norm else None
-        self.blocks = nn.ModuleList(
-            Block(config, attention=attention) for _ in range(config.num_layers)
-        )
-        self.norm = make_norm(config) if config.pre_norm else None
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch time dim"],
-        positions: Int[Tensor, "*#batch time"],
-        *,
-        cache: KeyValueCache | None = None,
-        **given: Tensor | None,
-    ) -> Float[Tensor, "batch time dim"]:
-        """Embedded tokens -> vectors; `given`: lengths, documents, memory, memory_lengths."""
-        keys_at = positions if cache is None else cache.reserve(positions)
-        places = self.positions[0].embed(positions)
-        x = x if places is None else x + places
-        x = self.dropout(x if self.embedding_norm is None else self.embedding_norm(x))
-        for index, block in enumerate(self.blocks):
-            x = block(
-                x,
-                scheme=self.scheme(index),
-                query_positions=positions,
-                key_positions=keys_at,
-                cache=None if cache is None else cache.layer(index),
-                is_causal=self.is_causal,
-                **given,
-            )
-        return x if self.norm is None else self.norm(x)
-
-    def scheme(self, index: int) -> Positions:
-        """The position scheme of a layer."""
-        return self.positions[index if len(self.positions) > 1 else 0]
 
 
 class Head(nn.Module):
@@ -174,7 +64,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             self.embedding = nn.Embedding(config.vocab_size, config.model_dim)
             self.encoder = self.decoder = None
             if config.kind != "decoder":

@@ -126,6 +126,76 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             ),
         ),
     ),
+    "04_recurrent_networks": (
+        Exercise(
+            "lstm_step",
+            "course_lib.model.recurrent:lstm_step",
+            minutes=15,
+            difficulty=2,
+            hints=(
+                "All four gates at once: `projected + F.linear(hidden, weight, bias)`, which has "
+                "4 · state_dim columns; `chunk(4, dim=-1)` cuts them apart.",
+                "Only three of the four go through a sigmoid: g is what is written, and may be "
+                "negative.",
+                "First the new cell, from the old one; then the new hidden state, from the new "
+                "cell. Return the pair (hidden, cell).",
+            ),
+        ),
+        Exercise(
+            "gru_step",
+            "course_lib.model.recurrent:gru_step",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "Here the input's and the state's parts cannot simply be added: r multiplies the "
+                "state's part of the candidate alone. Cut both into three.",
+                "n = tanh(its part of projected + r * its part of the state's product, with the "
+                "bias inside); then z decides: z times the old state, 1 − z times n.",
+            ),
+        ),
+        Exercise(
+            "mgu_step",
+            "course_lib.model.recurrent:mgu_step",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "Cut projected, weight and bias in two. f needs the first halves, the candidate "
+                "the second ones.",
+                "`F.linear(forget * state, candidate_weight, candidate_bias)`: the gate works on "
+                "the state, before the matrix. Then f times the candidate and 1 − f times the "
+                "old state.",
+            ),
+        ),
+        Exercise(
+            "encode_decode",
+            "course_lib.model.sequence_to_sequence:encode_decode",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "Begin with `state, memory = model.encode(source)`. With teacher forcing all "
+                "inputs are known: which slice of `target` are they, if the outputs are to "
+                "predict `target[:, 1:]`?",
+                "Without it, keep `tokens`, at first `target[:, :1]`; in each of the "
+                "`target.shape[1] - 1` steps decode it *from the state of the step before*, "
+                "collect the logits, and let `argmax(dim=-1)` be the next tokens.",
+                "`torch.cat(steps, dim=1)` joins the collected (batch, 1, vocab) rows.",
+            ),
+        ),
+        Exercise(
+            "additive_attention",
+            "course_lib.model.sequence_to_sequence:additive_attention",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "Every query meets every key: give the projected queries the shape (batch, "
+                "queries, 1, hidden) and the projected keys (batch, 1, keys, hidden), and add.",
+                "After the tanh, `@ score_weight` leaves (batch, queries, keys). The softmax "
+                "runs over the keys, the last dimension.",
+                "Padding is hidden *before* the softmax: `scores.masked_fill(~mask[:, None], "
+                "-math.inf)`. Afterwards it would be too late: its share is gone.",
+            ),
+        ),
+    ),
     "06_positional_encoding": (
         Exercise(
             "sinusoidal",

@@ -102,6 +102,16 @@ def test_a_full_cache_says_what_does_not_fit_and_stays_as_it_was():
     assert cache.length == 11
 
 
+@torch.no_grad()
+def test_a_text_too_long_for_learned_positions_leaves_the_cache_as_it_was():
+    config = CONFIGS[0]
+    model, cache = Transformer(config), KeyValueCache(config, 2, capacity=30)
+    model(make_tokens(), cache=cache)
+    with pytest.raises(ValueError, match="position 13 has no vector"):
+        model(make_tokens(time=3), cache=cache)
+    assert cache.length == 11
+
+
 def test_gradients_are_refused():
     config = CONFIGS[0]
     with pytest.raises(ValueError, match=r"use torch\.no_grad"):

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from course_lib.model.attention import attention
+from course_lib.model.blocks import decoder_block
 from course_lib.model.config import bert_config, gpt2_config, llama_config, t5_config
-from course_lib.model.transformer import Transformer, decoder_block
+from course_lib.model.transformer import Transformer
 
 SIZES = {"vocab_size": 31, "model_dim": 24, "num_layers": 2, "num_heads": 6, "context_length": 13}
 
