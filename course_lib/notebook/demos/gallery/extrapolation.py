@@ -14,8 +14,8 @@ from typing import Any
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from course_lib.files import write_atomically
 from course_lib.notebook.demos.framework import Choice, Demo, Slider
-from course_lib.notebook.files import write_atomically
 from course_lib.notebook.places import ROOT
 from course_lib.notebook.plots import INK, OKABE_ITO
 
