@@ -20,10 +20,25 @@ from course_lib.notebook.places import ROOT
 from course_lib.notebook.plots import INK, OKABE_ITO
 
 RECORD = Path(__file__).with_suffix(".json")
-SHOWN = (
-    *("none", "learned", "sinusoidal", "transformer_xl", "deberta", "t5", "alibi", "rope", "xpos"),
-    *("interpolation, untuned", "interpolation, tuned", "yarn, untuned", "yarn, tuned"),
+PLAIN = (
+    "none",
+    "learned",
+    "sinusoidal",
+    "transformer_xl",
+    "deberta",
+    "t5",
+    "alibi",
+    "rope",
+    "xpos",
 )
+STRETCHED = {
+    "PI untuned": "interpolation, untuned",
+    "PI tuned": "interpolation, tuned",
+    "YaRN untuned": "yarn, untuned",
+    "YaRN tuned": "yarn, tuned",
+}
+SHOWN = {name: name for name in PLAIN} | STRETCHED
+"""What the buttons say, short enough to be read on them -> the record's names."""
 
 
 def write_record(curves: Mapping[str, Sequence[float]], *, trained: int, step: int) -> Path:
@@ -43,7 +58,7 @@ def record() -> dict[str, Any]:
 
 def losses(scheme: str, length: int) -> list[float]:
     """The curve of a scheme up to `length`; shorter where the scheme has no more positions."""
-    return record()["curves"][scheme][: length // record()["step"]]
+    return record()["curves"][SHOWN[scheme]][: length // record()["step"]]
 
 
 def render(*, scheme: str, length: int) -> Figure:
@@ -84,17 +99,16 @@ def _middles(curve: Sequence[float], step: int) -> list[float]:
 DEMO = Demo(
     title="Trained on 64 words, read on to 256: which schemes hold?",
     controls={
-        "scheme": Choice("scheme", SHOWN),
+        "scheme": Choice("scheme", tuple(SHOWN)),
         "length": Slider("length", 64, 256, 16),
     },
     presets={
-        "RoPE at four times": {"scheme": "rope", "length": 256},
-        "sinusoidal": {"scheme": "sinusoidal", "length": 256},
+        "RoPE": {"scheme": "rope", "length": 256},
+        "sinusoids": {"scheme": "sinusoidal", "length": 256},
         "ALiBi": {"scheme": "alibi", "length": 256},
-        "no positions": {"scheme": "none", "length": 256},
-        "YaRN, untuned": {"scheme": "yarn, untuned", "length": 256},
-        "YaRN, tuned": {"scheme": "yarn, tuned", "length": 256},
-        "learned: the wall": {"scheme": "learned", "length": 128},
+        "NoPE": {"scheme": "none", "length": 256},
+        "YaRN": {"scheme": "YaRN tuned", "length": 256},
+        "a wall": {"scheme": "learned", "length": 128},
     },
     render=render,
     describe=describe,
