@@ -274,6 +274,90 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             ),
         ),
     ),
+    "06_positional_encoding": (
+        Exercise(
+            "sinusoidal",
+            "course_lib.model.positions.absolute:sinusoidal",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "`torch.arange(0, dim, 2) / dim` holds the exponents 2i / dim. "
+                "`positions[..., None] * frequencies` holds every angle.",
+                "`torch.stack((sines, cosines), dim=-1)` puts the two of a pair side by side; "
+                "`.flatten(-2)` makes one row of them.",
+            ),
+        ),
+        Exercise(
+            "relative_shift",
+            "course_lib.model.positions.relative:relative_shift",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "A gather is right and short: entry (i, j) of the result is column "
+                "j + queries - 1 - i of row i. Check it with the table of the task.",
+                "`columns = torch.arange(keys) + (queries - 1 - torch.arange(queries))[:, None]`, "
+                "then `x.gather(-1, columns.expand(...))`, expanded to the shape of `x` in front.",
+                "Without an index: pad each row by one column, flatten, drop the first "
+                "queries - 1 numbers, cut into rows of the old length. Row i has then moved left "
+                "by one place less than the row above.",
+            ),
+        ),
+        Exercise(
+            "t5_bucket",
+            "course_lib.model.positions.biases:t5_bucket",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "First the distance behind: `-relative_positions`. Bidirectional takes its "
+                "absolute value, causal sets negative ones to 0.",
+                "`torch.where(distance < num_exact, distance, far)`. For `far` take the logarithm "
+                "of distance / num_exact, divided by that of max_distance / num_exact, times the "
+                "number of buckets that are left; round down, add num_exact.",
+                "Clamp `far` to the last bucket of the side. The logarithm of 0 is -inf: clamp "
+                "the distance to at least 1 before it, those entries are not used.",
+            ),
+        ),
+        Exercise(
+            "alibi_bias",
+            "course_lib.model.positions.biases:alibi_bias",
+            minutes=15,
+            difficulty=2,
+            hints=(
+                "For 8 heads the slopes are 1/2, 1/4, ... 1/256. Multiply by the distances' "
+                "absolute value, with a minus: shapes (heads, 1, 1) and (..., 1, queries, keys).",
+                "Otherwise let p be the largest power of two below the number of heads: the p "
+                "slopes of p heads come first, then slopes 1, 3, 5, ... of 2p heads.",
+            ),
+        ),
+        Exercise(
+            "apply_rope",
+            "course_lib.model.positions.rotary:apply_rope",
+            minutes=20,
+            difficulty=3,
+            hints=(
+                "`first, second = x.chunk(2, dim=-1)` are the two coordinates of all pairs. One "
+                "angle belongs to each: position times frequency.",
+                "Positions are (time,) or (batch, time), x is (batch, heads, time, dim): "
+                "`positions[..., None, :, None] * frequencies` fits both.",
+                "Turning (a, b) by t gives (a cos t - b sin t, b cos t + a sin t). Concatenate "
+                "the two halves again.",
+            ),
+        ),
+        Exercise(
+            "yarn_frequencies",
+            "course_lib.model.positions.extension:yarn_frequencies",
+            minutes=20,
+            difficulty=4,
+            hints=(
+                "Write the pair's index as a function of its turns: "
+                "dim ln(length / (2 pi turns)) / (2 ln base). Many turns: a small index.",
+                "`first` is the floor of the index for beta, `last` the ceiling of that for "
+                "alpha. The ramp (i - first) / (last - first), clamped to 0 and 1, is the share "
+                "of the interpolated frequency.",
+                "Return a pair: the mixed frequencies, and 0.1 ln(scale) + 1 as a float.",
+            ),
+        ),
+    ),
     "15_flash_attention": (
         Exercise(
             "merge_softmax",
