@@ -281,8 +281,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=10,
             difficulty=2,
             hints=(
-                "`torch.arange(0, dim, 2) / dim` holds the exponents 2i / dim. "
-                "`positions[..., None] * frequencies` holds every angle.",
+                "There is one angle for each position and hand. Give the positions a new last "
+                "dimension of size 1, and broadcasting multiplies it by the dim / 2 frequencies.",
                 "`torch.stack((sines, cosines), dim=-1)` puts the two of a pair side by side; "
                 "`.flatten(-2)` makes one row of them.",
             ),
@@ -293,13 +293,14 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=15,
             difficulty=3,
             hints=(
-                "A gather is right and short: entry (i, j) of the result is column "
-                "j + queries - 1 - i of row i. Check it with the table of the task.",
-                "`columns = torch.arange(keys) + (queries - 1 - torch.arange(queries))[:, None]`, "
-                "then `x.gather(-1, columns.expand(...))`, expanded to the shape of `x` in front.",
-                "Without an index: pad each row by one column, flatten, drop the first "
-                "queries - 1 numbers, cut into rows of the old length. Row i has then moved left "
-                "by one place less than the row above.",
+                "In the table of the task: which column holds key 0 in the last row? In the row "
+                "above?",
+                "In general entry (i, j) of the result is column j + queries - 1 - i of row i. "
+                "`x.gather(-1, columns)` takes them, with `columns` expanded to the shape of `x` "
+                "in front.",
+                "Or without an index: put one column in front of each row, flatten, drop the first "
+                "`queries` numbers, cut into rows of the old length, keep the first `keys` "
+                "columns. Row i has then moved left by one place less than the row above.",
             ),
         ),
         Exercise(
@@ -325,8 +326,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             hints=(
                 "For 8 heads the slopes are 1/2, 1/4, ... 1/256. Multiply by the distances' "
                 "absolute value, with a minus: shapes (heads, 1, 1) and (..., 1, queries, keys).",
-                "Otherwise let p be the largest power of two below the number of heads: the p "
-                "slopes of p heads come first, then slopes 1, 3, 5, ... of 2p heads.",
+                "Write down those of 6 heads: 1/4, 1/16, 1/64, 1/256 are the slopes of 4. Which "
+                "two of 8 heads' come next? `[0::2]` takes every second of a list.",
             ),
         ),
         Exercise(
@@ -349,12 +350,11 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=20,
             difficulty=4,
             hints=(
-                "Write the pair's index as a function of its turns: "
-                "dim ln(length / (2 pi turns)) / (2 ln base). Many turns: a small index.",
-                "`first` is the floor of the index for beta, `last` the ceiling of that for "
-                "alpha. The ramp (i - first) / (last - first), clamped to 0 and 1, is the share "
-                "of the interpolated frequency.",
-                "Return a pair: the mixed frequencies, and 0.1 ln(scale) + 1 as a float.",
+                "Which end of the ramp is the small index, that of beta or of alpha? A pair that "
+                "turns often is a fast one.",
+                "Try scale = 1: the frequencies must be the plain ones, the factor 1.",
+                "Try dim = 16 and context_length = 64: i(32) is -0.99 and i(1) is 2.02, so `first` "
+                "is 0 and `last` 3; pairs 0 to 3 have the shares 0, 1/3, 2/3 and 1.",
             ),
         ),
     ),

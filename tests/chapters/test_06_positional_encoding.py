@@ -18,6 +18,20 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> to
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
+def must_be_unchanged(given: torch.Tensor, before: torch.Tensor, name: str) -> None:
+    if not torch.equal(given, before):
+        pytest.fail(f"{name} was changed: compute on a copy", pytrace=False)
+
+
+def compare_buckets(buckets: torch.Tensor, expected: list[int], places: list[int]) -> None:
+    """One bucket for each of the relative positions `places`; names the first that differs."""
+    assert buckets.shape == (len(places),)
+    for place, yours, right in zip(places, buckets.tolist(), expected, strict=True):
+        if yours != right:
+            where = f"key position - query position = {place}"
+            pytest.fail(f"{where}: yours {yours}, expected {right}", pytrace=False)
+
+
 def test_four_dimensions_by_hand(sinusoidal):
     """With base 100 and 4 dimensions the frequencies are 1 and 1/10: sin, cos, sin, cos."""
     encoded = sinusoidal(torch.tensor([0, 1, 20]), 4, 100.0)
@@ -49,6 +63,16 @@ def test_positions_may_stand_in_any_order_and_stay_unchanged(sinusoidal):
     assert_close(encoded, sinusoidal(torch.arange(10), 6)[positions])
 
 
+def test_positions_between_whole_numbers_have_vectors_of_their_own(sinusoidal):
+    """Position Interpolation needs them: half a position is half the angle."""
+    encoded = sinusoidal(torch.tensor([0.5, 2.25]), 4, 100.0)
+    expected = [
+        [math.sin(0.5), math.cos(0.5), math.sin(0.05), math.cos(0.05)],
+        [math.sin(2.25), math.cos(2.25), math.sin(0.225), math.cos(0.225)],
+    ]
+    assert_close(encoded, torch.tensor(expected))
+
+
 def test_the_product_of_two_depends_on_their_distance_only(sinusoidal):
     """cos a cos b + sin a sin b = cos(a - b), whatever a and b are."""
     encoded = sinusoidal(torch.tensor([4, 7, 104, 107, 1004, 1007]), 14)
@@ -68,11 +92,12 @@ def test_each_entry_is_that_of_its_distance(relative_shift, queries, keys):
     x = normal(2, 3, queries, keys + queries - 1)
     before = x.clone()
     shifted = relative_shift(x)
-    assert torch.equal(x, before)
-    assert shifted.shape == (2, 3, queries, keys)
+    must_be_unchanged(x, before, "x")
+    expected = torch.empty(2, 3, queries, keys)
     for i, j in itertools.product(range(queries), range(keys)):
         distance = (i + keys - queries) - j
-        assert torch.equal(shifted[:, :, i, j], x[:, :, i, keys - 1 - distance]), f"({i}, {j})"
+        expected[:, :, i, j] = x[:, :, i, keys - 1 - distance]
+    assert_close(shifted, expected, rtol=0, atol=0)
 
 
 def test_gradient_reaches_exactly_the_entries_that_are_used(relative_shift):
@@ -107,14 +132,14 @@ def test_published_buckets_of_a_decoder(t5_bucket):
     published = [0, 1, 15, 16, 16, 17, 17, 18, 19, 20, 26, 26, 30, 31, 31, 31, 31]
     buckets = t5_bucket(-torch.tensor(distances), bidirectional=False)
     assert buckets.dtype == torch.int64
-    assert buckets.tolist() == published
+    compare_buckets(buckets, published, [-distance for distance in distances])
 
 
 def test_published_buckets_of_an_encoder(t5_bucket):
     """Half of the 32 buckets for each side: 8 alone, up to 128 shared; keys ahead get + 16."""
     positions = [-200, -128, -91, -90, -16, -11, -9, -8, -7, -1, 0, 1, 7, 8, 12, 90, 500]
     published = [15, 15, 15, 14, 10, 8, 8, 8, 7, 1, 0, 17, 23, 24, 25, 30, 31]
-    assert t5_bucket(torch.tensor(positions)).tolist() == published
+    compare_buckets(t5_bucket(torch.tensor(positions)), published, positions)
 
 
 @pytest.mark.parametrize(("num_buckets", "max_distance"), [(12, 50), (14, 41), (32, 128)])
@@ -126,16 +151,17 @@ def test_keys_ahead_share_bucket_zero_in_a_decoder(t5_bucket, num_buckets, max_d
     assert buckets[0].tolist() == [0, 0, 0]
     distances = list(range(max_distance + 40))
     buckets = t5_bucket(-torch.tensor(distances), bidirectional=False, **options)
-    assert buckets.tolist() == [expected_bucket(d, num_buckets, max_distance) for d in distances]
+    expected = [expected_bucket(d, num_buckets, max_distance) for d in distances]
+    compare_buckets(buckets, expected, [-distance for distance in distances])
 
 
 def test_both_sides_agree_with_whole_number_arithmetic(t5_bucket):
     """20 buckets: 10 a side, 5 of them exact. Positions are left as they were."""
     positions = torch.arange(-90, 91)
     buckets = t5_bucket(positions, num_buckets=20, max_distance=70)
-    assert torch.equal(positions, torch.arange(-90, 91))
+    must_be_unchanged(positions, torch.arange(-90, 91), "relative_positions")
     expected = [10 * (p > 0) + expected_bucket(abs(p), 10, 70) for p in range(-90, 91)]
-    assert buckets.tolist() == expected
+    compare_buckets(buckets, expected, positions.tolist())
 
 
 def test_slopes_of_eight_heads_are_the_papers(alibi_bias):
@@ -165,7 +191,7 @@ def test_heads_come_before_queries_and_the_batch_stays_in_front(alibi_bias):
     distances = torch.tensor([[[4, 3, 0], [5, 4, 1]], [[0, -1, -2], [9, 8, 7]]])
     before = distances.clone()
     bias = alibi_bias(4, distances)
-    assert torch.equal(distances, before)
+    must_be_unchanged(distances, before, "distances")
     assert bias.shape == (2, 4, 2, 3)
     assert bias.dtype == torch.float32
     for head, slope in enumerate([1 / 4, 1 / 16, 1 / 64, 1 / 256]):
@@ -211,10 +237,20 @@ def test_lengths_stay_and_position_zero_changes_nothing(apply_rope):
     x = normal(2, 1, 3, 8, dtype=torch.float64).transpose(0, 1)
     before = x.clone()
     turned = apply_rope(x, torch.tensor([0, 9, 100]))
-    assert torch.equal(x, before)
+    must_be_unchanged(x, before, "x")
     assert turned.dtype == torch.float64
     assert_close(turned.norm(dim=-1), x.norm(dim=-1))
     assert_close(turned[:, :, 0], x[:, :, 0])
+
+
+def test_angles_are_exact_where_the_vectors_are_rough(apply_rope):
+    """bf16 has even numbers only beyond 256, every fourth beyond 512: angles need fp32."""
+    positions = [257, 301, 1001]
+    x = torch.tensor([1.0, 1.0, 0.0, 0.0]).bfloat16().expand(1, 1, 3, 4)
+    turned = apply_rope(x, torch.tensor(positions), 100.0)
+    assert turned.dtype == torch.bfloat16
+    expected = [[math.cos(p), math.cos(p / 10), math.sin(p), math.sin(p / 10)] for p in positions]
+    assert_close(turned[0, 0].float(), torch.tensor(expected), atol=0.01, rtol=0)
 
 
 def turns_of(pair: int, dim: int, length: int, base: float) -> float:
@@ -269,6 +305,22 @@ def test_ends_of_the_ramp_are_whole_numbers(yarn_frequencies):
     shares = [0, 0, 1 / 3, 2 / 3, 1, 1]
     plain = [base ** (-2 * pair / dim) for pair in range(6)]
     expected = [w * (1 - s) + w / 3 * s for w, s in zip(plain, shares, strict=True)]
+    assert_close(frequencies, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("dim", "length", "base", "beta", "shares"),
+    [
+        pytest.param(16, 64, 10_000.0, 32.0, [0, 1 / 3, 2 / 3, 1, 1, 1, 1, 1], id="no_pair_fast"),
+        pytest.param(4, 10_000, 10.0, 1000.0, [0, 1 / 3], id="no_pair_slow"),
+        pytest.param(4, 6, 10_000.0, 32.0, [0, 1], id="both_ends_0"),
+    ],
+)
+def test_ends_of_the_ramp_have_limits(yarn_frequencies, dim, length, base, beta, shares):
+    """By hand: i(32) = -0.99 becomes 0, i(1) = 6.4 becomes dim - 1 = 3; equal ends divide by 0."""
+    frequencies, _ = yarn_frequencies(dim, 4.0, context_length=length, base=base, beta=beta)
+    plain = [base ** (-2 * pair / dim) for pair in range(dim // 2)]
+    expected = [w * (1 - s) + w / 4 * s for w, s in zip(plain, shares, strict=True)]
     assert_close(frequencies, torch.tensor(expected))
 
 
