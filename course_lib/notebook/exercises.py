@@ -133,12 +133,12 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=10,
             difficulty=2,
             hints=(
-                "Line up scores and tokens: `logits[..., :-1, :]` are for `tokens[..., 1:]`. Both "
-                "then have one place fewer.",
-                "`log_probs.gather(-1, tokens[..., None]).squeeze(-1)` picks each token's entry. "
-                "The log probability is its logit minus the log-sum-exp of its row.",
-                "`torch.logsumexp(x, dim=-1)` subtracts the maximum for you. Sum over the last "
-                "dimension at the end.",
+                "Which row of logits scores the second token? Write it down for three tokens: one "
+                "row is not used, and one token is not scored.",
+                "Line up what belongs together, the logits without the last row and the tokens "
+                "without the first. `gather(-1, tokens[..., None]).squeeze(-1)` picks entries.",
+                "The log probability is the token's logit minus the log-sum-exp of its row; "
+                "`torch.logsumexp(logits, dim=-1)` subtracts the maximum for you.",
             ),
         ),
         Exercise(
@@ -176,7 +176,7 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "First `counted = targets != ignore_index`. `gather` fails on -100: put any valid "
                 "token there, `targets.where(counted, 0)`, and take its loss out afterwards.",
                 "log p of the target is its logit minus the row's log-sum-exp. At 10,000 fp32 has "
-                "a grain of 0.001: subtract the row's maximum from the logits first.",
+                "a grain of 0.001: subtract the row's maximum from all logits, then pick.",
                 "Divide the sum by `counted.sum().clamp(min=1)`: with nothing counted it is 0 / 1.",
             ),
         ),
@@ -186,9 +186,10 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=5,
             difficulty=1,
             hints=(
-                "A natural logarithm divided by ln 2 is a logarithm to base 2.",
-                "`text.encode()` is the UTF-8 form. The number of tokens does not occur: sum, "
-                "change the sign, divide by ln 2 and by the bytes; `.item()` makes a float.",
+                "What is shared out among the bytes: the surprise of the whole text, or of one "
+                "token? And how many bytes has `лес`?",
+                "A natural logarithm divided by ln 2 is one to base 2; `text.encode()` is the text "
+                "in UTF-8; `.item()` makes a float of a tensor.",
             ),
         ),
         Exercise(
