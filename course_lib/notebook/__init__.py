@@ -15,6 +15,7 @@ HOMES = {
     "setup": "presets",
     "claim": "claims",
     "claims_table": "claims",
+    "LiveLoss": "live_loss",
     "show": "plots",
     "demos": "demos",
 }

@@ -1,0 +1,53 @@
+"""`Record`: what a training run did, update by update, as plain values."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from course_lib.training.checkpoints import replacing
+
+
+@dataclass
+class Record:
+    """Losses, learning rates and gradient norms by update, evaluations, tokens and seconds.
+
+    `learning_rates` are of the first parameter group, `gradient_norms` from before clipping.
+    An evaluation is {"step": updates done, "loss": ...}. `seconds` leaves evaluations out.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+    evaluations: list[dict[str, int | float]] = field(default_factory=list)
+    num_tokens: int = 0
+    seconds: float = 0.0
+    state: Literal["running", "finished", "interrupted"] = "running"
+
+    @property
+    def num_steps(self) -> int:
+        """Updates done."""
+        return len(self.losses)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Targets learned from per second of training; 0 before the first update."""
+        return self.num_tokens / self.seconds if self.seconds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as a dictionary of plain values."""
+        return dataclasses.asdict(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the record as JSON, atomically."""
+        with replacing(path) as new:
+            new.write_text(json.dumps(self.to_json()), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Record":
+        """The record that `save` wrote; ValueError where the file holds none."""
+        try:
+            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds no record of a training run: {error}") from None
