@@ -64,17 +64,12 @@ def row_start(tensor, batch, head, num_heads, num_rows):
 
 
 @triton.jit
-def band_of(batch, num_queries, num_keys, lengths, window, documents):
-    """All that decides who sees whom in one sequence, apart from IS_CAUSAL.
-
-    (num_queries, num_keys, how many keys exist, window or None, its row of ids or None)
-    """
+def existing_keys(batch, num_keys, lengths):
+    """How many keys exist in this sequence: `lengths`, kept between 0 and num_keys."""
     length = num_keys
     if lengths is not None:
         length = tl.maximum(tl.minimum(tl.load(lengths + batch), num_keys), 0).to(tl.int32)
-    if documents is not None:
-        documents += batch.to(tl.int64) * num_keys
-    return num_queries, num_keys, length, window, documents
+    return length
 
 
 @triton.jit
@@ -82,7 +77,8 @@ def may_look(positions, keys, band, IS_CAUSAL: tl.constexpr):
     """True where the query at `positions` may look at `keys`; the two broadcast together.
 
     The query's position is that of a key, its row + num_keys - num_queries: the last query stands
-    at the last key. A query before the first key has no document.
+    at the last key. A query before the first key has no document. `band` is all else that decides:
+    (num_queries, num_keys, how many keys exist, window or None, its row of documents or None).
     """
     _, num_keys, length, window, documents = band
     visible = keys < length

@@ -21,7 +21,7 @@ import triton
 import triton.language as tl
 
 from kernels.blocks import (
-    band_of,
+    existing_keys,
     first_row,
     head_matrix,
     key_ranges,
@@ -105,7 +105,10 @@ def key_gradients_kernel(
     key_head = tl.program_id(1)
     batch = tl.program_id(2)
     key_indices = (first_key + tl.arange(0, BLOCK_KEYS))[:, None]
-    band = band_of(batch, num_queries, num_keys, lengths, window, documents)
+    length = existing_keys(batch, num_keys, lengths)
+    if documents is not None:
+        documents += batch.to(tl.int64) * num_keys
+    band = (num_queries, num_keys, length, window, documents)
     ranges = query_ranges(first_key, band, IS_CAUSAL, BLOCK_QUERIES, BLOCK_KEYS)
 
     key_matrix = head_matrix(key, key_strides, batch, key_head, num_keys)
@@ -184,7 +187,10 @@ def query_gradients_kernel(
     first_query = block * BLOCK_QUERIES
     rows = first_query + tl.arange(0, BLOCK_QUERIES)
     positions = (rows + num_keys - num_queries)[:, None]
-    band = band_of(batch, num_queries, num_keys, lengths, window, documents)
+    length = existing_keys(batch, num_keys, lengths)
+    if documents is not None:
+        documents += batch.to(tl.int64) * num_keys
+    band = (num_queries, num_keys, length, window, documents)
     ranges = key_ranges(first_query, band, IS_CAUSAL, BLOCK_QUERIES, BLOCK_KEYS)
 
     query_matrix = head_matrix(query, query_strides, batch, head, num_queries)

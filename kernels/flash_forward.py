@@ -24,7 +24,7 @@ import triton
 import triton.language as tl
 
 from kernels.blocks import (
-    band_of,
+    existing_keys,
     first_row,
     head_matrix,
     key_ranges,
@@ -87,7 +87,10 @@ def forward_kernel(
     first_query = block * BLOCK_QUERIES
     rows = first_query + tl.arange(0, BLOCK_QUERIES)
     positions = (rows + num_keys - num_queries)[:, None]
-    band = band_of(batch, num_queries, num_keys, lengths, window, documents)
+    length = existing_keys(batch, num_keys, lengths)
+    if documents is not None:
+        documents += batch.to(tl.int64) * num_keys
+    band = (num_queries, num_keys, length, window, documents)
     ranges = key_ranges(first_query, band, IS_CAUSAL, BLOCK_QUERIES, BLOCK_KEYS)
 
     query_matrix = head_matrix(query, query_strides, batch, head, num_queries)

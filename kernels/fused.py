@@ -3,7 +3,8 @@
 Elementwise work is bound by memory: each PyTorch operation reads its input from the GPU's memory
 and writes its result back. Fusing them into one kernel reads once and writes once, and the backward
 pass recomputes what is cheap instead of having stored it. In reading order: `rms_norm`, `swiglu`,
-`linear_cross_entropy`. All arithmetic is in fp32, whatever the type in memory.
+`linear_cross_entropy`. All arithmetic is in fp32, whatever the type in memory. Each is an operator
+that PyTorch knows, like flash attention, so that torch.compile takes a model that calls it.
 """
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from kernels import IS_INTERPRETED
 
 DTYPES = (torch.float32, torch.float16) + (() if IS_INTERPRETED else (torch.bfloat16,))
-MAX_DIM = 16384  # a row must fit the registers of one program
+MAX_DIM = 8192  # a row must fit the registers of one program, backward: see kernels.gate
 ROWS_PER_SUM = 32
 BLOCK = 1024
 VOCAB_BLOCK = 4096
@@ -67,42 +68,85 @@ def rms_norm_backward_kernel(
     tl.store(grad_weight_parts + tl.program_id(0) * DIM + columns, weight_sum, mask=is_inside)
 
 
-class _RMSNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        rows, dim = x.contiguous().view(-1, x.shape[-1]), x.shape[-1]
-        output = torch.empty_like(rows)
-        inverse_rms = torch.empty(len(rows), dtype=torch.float32, device=x.device)
-        columns = triton.next_power_of_2(dim)
-        rms_norm_kernel[(len(rows),)](rows, weight, output, inverse_rms, eps, dim, columns)
-        ctx.save_for_backward(rows, weight, inverse_rms)
-        return output.view(x.shape)
+def row_warps(columns: int, numbers: int) -> int:
+    """How many warps of 32 threads share a row, for so many numbers of each tensor a thread."""
+    return max(columns // (32 * numbers), 1)
 
-    @staticmethod
-    def backward(ctx, grad_output: Tensor) -> tuple[Tensor, Tensor, None]:
-        rows, weight, inverse_rms = ctx.saved_tensors
-        dim, num_programs = rows.shape[1], triton.cdiv(len(rows), ROWS_PER_SUM)
-        grad_x = torch.empty_like(rows)
-        parts = torch.empty((num_programs, dim), dtype=torch.float32, device=rows.device)
-        rms_norm_backward_kernel[(num_programs,)](
-            rows,
-            weight,
-            grad_output.contiguous(),
-            inverse_rms,
-            grad_x,
-            parts,
-            len(rows),
-            dim,
-            triton.next_power_of_2(dim),
-            ROWS_PER_SUM,
-        )
-        return grad_x.view(grad_output.shape), parts.sum(dim=0).to(weight.dtype), None
+
+@torch.library.custom_op("course::rms_norm", mutates_args=())
+def _norm(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """The normed rows, and 1 / rms of every row in fp32."""
+    dim = x.shape[-1]
+    output = torch.empty_like(x, memory_format=torch.contiguous_format)
+    inverse_rms = torch.empty(x.shape[:-1], dtype=torch.float32, device=x.device)
+    columns = triton.next_power_of_2(dim)
+    rms_norm_kernel[(inverse_rms.numel(),)](
+        x.contiguous(),
+        weight.contiguous(),
+        output,
+        inverse_rms,
+        eps,
+        dim,
+        columns,
+        num_warps=row_warps(columns, 32),
+    )
+    return output, inverse_rms
+
+
+@_norm.register_fake
+def _norm_shapes(x, weight, eps):
+    output = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return output, torch.empty(x.shape[:-1], dtype=torch.float32, device=x.device)
+
+
+@torch.library.custom_op("course::rms_norm_backward", mutates_args=())
+def _norm_backward(
+    grad_output: Tensor, x: Tensor, weight: Tensor, inverse_rms: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradients of x and of the weight."""
+    dim, num_rows = x.shape[-1], inverse_rms.numel()
+    num_programs = triton.cdiv(num_rows, ROWS_PER_SUM)
+    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    parts = torch.empty((num_programs, dim), dtype=torch.float32, device=x.device)
+    columns = triton.next_power_of_2(dim)
+    rms_norm_backward_kernel[(num_programs,)](
+        x.contiguous(),
+        weight.contiguous(),
+        grad_output.contiguous(),
+        inverse_rms,
+        grad_x,
+        parts,
+        num_rows,
+        dim,
+        columns,
+        ROWS_PER_SUM,
+        num_warps=row_warps(columns, 16),
+    )
+    return grad_x, parts.sum(dim=0).to(weight.dtype)
+
+
+@_norm_backward.register_fake
+def _norm_backward_shapes(grad_output, x, weight, inverse_rms):
+    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return grad_x, torch.empty_like(weight, memory_format=torch.contiguous_format)
+
+
+def _norm_remember(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs[:2], output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _norm_gradients(ctx, grad_output, _):
+    return *_norm_backward(grad_output, *ctx.saved_tensors), None
+
+
+_norm.register_autograd(_norm_gradients, setup_context=_norm_remember)
 
 
 def rms_norm(x: Tensor, weight: Tensor, *, eps: float = 1e-6) -> Tensor:  # (..., dim), (dim,)
     """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in one pass over memory.
 
-    Keeps one fp32 number a row for the backward pass. ValueError for dim > 16384.
+    Keeps one fp32 number a row for the backward pass. ValueError for dim > 8192.
 
     Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467, eq. 4. Chapter 15.
     """
@@ -112,7 +156,7 @@ def rms_norm(x: Tensor, weight: Tensor, *, eps: float = 1e-6) -> Tensor:  # (...
             f"weight must have shape (dim,) of x, 1 <= dim <= {MAX_DIM}, got "
             f"{tuple(weight.shape)} and {tuple(x.shape)}"
         )
-    return _RMSNorm.apply(x, weight.contiguous(), eps)
+    return _norm(x, weight, eps)[0]
 
 
 @triton.jit
@@ -141,23 +185,51 @@ def swiglu_backward_kernel(gate, up, grad_output, grad_gate, grad_up, size, BLOC
     tl.store(grad_up + places, for_up.to(grad_up.dtype.element_ty), mask=is_inside)
 
 
-class _SwiGLU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, gate: Tensor, up: Tensor) -> Tensor:
-        gate, up = gate.contiguous(), up.contiguous()
-        ctx.save_for_backward(gate, up)
-        output = torch.empty_like(gate)
-        swiglu_kernel[(triton.cdiv(gate.numel(), BLOCK),)](gate, up, output, gate.numel(), BLOCK)
-        return output
+@torch.library.custom_op("course::swiglu", mutates_args=())
+def _gate(gate: Tensor, up: Tensor) -> Tensor:
+    output = torch.empty_like(gate, memory_format=torch.contiguous_format)
+    swiglu_kernel[(triton.cdiv(gate.numel(), BLOCK),)](
+        gate.contiguous(), up.contiguous(), output, gate.numel(), BLOCK
+    )
+    return output
 
-    @staticmethod
-    def backward(ctx, grad_output: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = ctx.saved_tensors
-        grad_gate, grad_up = torch.empty_like(gate), torch.empty_like(up)
-        swiglu_backward_kernel[(triton.cdiv(gate.numel(), BLOCK),)](
-            gate, up, grad_output.contiguous(), grad_gate, grad_up, gate.numel(), BLOCK
-        )
-        return grad_gate, grad_up
+
+@_gate.register_fake
+def _gate_shapes(gate, up):
+    return torch.empty_like(gate, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op("course::swiglu_backward", mutates_args=())
+def _gate_backward(grad_output: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+    grad_gate, grad_up = (
+        torch.empty_like(each, memory_format=torch.contiguous_format) for each in (gate, up)
+    )
+    swiglu_backward_kernel[(triton.cdiv(gate.numel(), BLOCK),)](
+        gate.contiguous(),
+        up.contiguous(),
+        grad_output.contiguous(),
+        grad_gate,
+        grad_up,
+        gate.numel(),
+        BLOCK,
+    )
+    return grad_gate, grad_up
+
+
+@_gate_backward.register_fake
+def _gate_backward_shapes(grad_output, gate, up):
+    return _gate_shapes(gate, up), _gate_shapes(up, gate)
+
+
+def _gate_remember(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _gate_gradients(ctx, grad_output):
+    return _gate_backward(grad_output, *ctx.saved_tensors)
+
+
+_gate.register_autograd(_gate_gradients, setup_context=_gate_remember)
 
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
@@ -172,7 +244,7 @@ def swiglu(gate: Tensor, up: Tensor) -> Tensor:
         raise ValueError(
             f"gate and up must have one shape, got {tuple(gate.shape)} and {tuple(up.shape)}"
         )
-    return _SwiGLU.apply(gate, up)
+    return _gate(gate, up)
 
 
 @triton.jit
@@ -211,41 +283,68 @@ def cross_entropy_kernel(
         tl.store(logits + places, gradient, mask=places < VOCAB_SIZE)
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, ignored: int) -> Tensor:
-        """The gradients come with the loss: its own gradient is one number, a factor of both."""
-        num_tokens, dim = hidden.shape
-        vocab_size = len(weight)
-        losses = torch.empty(num_tokens, dtype=torch.float32, device=hidden.device)
-        grad_hidden = torch.empty_like(hidden)
-        grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
-        num_rows = max(1, min(num_tokens, num_tokens * dim // vocab_size))
-        buffer = torch.empty((num_rows, vocab_size), dtype=hidden.dtype, device=hidden.device)
-        for first in range(0, num_tokens, num_rows):
-            rows = slice(first, first + num_rows)
-            logits = torch.mm(hidden[rows], weight.T, out=buffer[: len(hidden[rows])])
-            block = min(VOCAB_BLOCK, triton.next_power_of_2(vocab_size))
-            cross_entropy_kernel[(len(logits),)](
-                logits, targets[rows], losses[rows], ignored, vocab_size, block
-            )
-            torch.mm(logits, weight, out=grad_hidden[rows])
-            grad_weight += logits.T @ hidden[rows]
-        ctx.num_counted = (targets != ignored).sum()
-        ctx.save_for_backward(grad_hidden, grad_weight)
-        ctx.dtype = weight.dtype
-        return losses.sum() / ctx.num_counted
+@torch.library.custom_op("course::linear_cross_entropy", mutates_args=())
+def _lose(
+    hidden: Tensor, weight: Tensor, targets: Tensor, ignored: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The loss, the gradients of the *sum* of the losses, and how many targets are counted.
 
-    @staticmethod
-    def backward(ctx, grad_loss: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        grad_hidden, grad_weight = ctx.saved_tensors
-        factor = grad_loss / ctx.num_counted
-        return (
-            (grad_hidden * factor).to(grad_hidden.dtype),
-            (grad_weight * factor).to(ctx.dtype),
-            None,
-            None,
+    The gradients come with the loss: its own gradient is one number, a factor of both.
+    """
+    hidden, targets = hidden.contiguous(), targets.contiguous()
+    num_tokens, dim = hidden.shape
+    vocab_size = len(weight)
+    losses = torch.empty(num_tokens, dtype=torch.float32, device=hidden.device)
+    grad_hidden = torch.empty_like(hidden)
+    grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
+    num_rows = max(1, min(num_tokens, num_tokens * dim // vocab_size))
+    buffer = torch.empty((num_rows, vocab_size), dtype=hidden.dtype, device=hidden.device)
+    block = min(VOCAB_BLOCK, triton.next_power_of_2(vocab_size))
+    for first in range(0, num_tokens, num_rows):
+        rows = slice(first, first + num_rows)
+        logits = torch.mm(hidden[rows], weight.T, out=buffer[: len(hidden[rows])])
+        cross_entropy_kernel[(len(logits),)](
+            logits,
+            targets[rows],
+            losses[rows],
+            ignored,
+            vocab_size,
+            block,
+            num_warps=row_warps(block, 16),
         )
+        torch.mm(logits, weight, out=grad_hidden[rows])
+        grad_weight += logits.T @ hidden[rows]
+    num_counted = (targets != ignored).sum()
+    return losses.sum() / num_counted, grad_hidden, grad_weight, num_counted
+
+
+@_lose.register_fake
+def _loss_shapes(hidden, weight, targets, ignored):
+    loss = torch.empty((), dtype=torch.float32, device=hidden.device)
+    grad_hidden = torch.empty_like(hidden, memory_format=torch.contiguous_format)
+    grad_weight = torch.empty(weight.shape, dtype=torch.float32, device=weight.device)
+    return loss, grad_hidden, grad_weight, torch.empty((), dtype=torch.int64, device=hidden.device)
+
+
+def _loss_remember(ctx, inputs, output) -> None:
+    _, *gradients_and_count = output
+    ctx.save_for_backward(*gradients_and_count)
+    ctx.mark_non_differentiable(*gradients_and_count)
+    ctx.dtype = inputs[1].dtype
+
+
+def _loss_gradients(ctx, grad_loss, *_):
+    grad_hidden, grad_weight, num_counted = ctx.saved_tensors
+    factor = grad_loss / num_counted
+    return (
+        (grad_hidden * factor).to(grad_hidden.dtype),
+        (grad_weight * factor).to(ctx.dtype),
+        None,
+        None,
+    )
+
+
+_lose.register_autograd(_loss_gradients, setup_context=_loss_remember)
 
 
 def linear_cross_entropy(
@@ -274,9 +373,7 @@ def linear_cross_entropy(
             f"targets must be int64 of shape {tuple(hidden.shape[:1])}, got {targets.dtype} of "
             f"shape {tuple(targets.shape)}"
         )
-    return _LinearCrossEntropy.apply(
-        hidden.contiguous(), weight, targets.contiguous(), ignore_index
-    )
+    return _lose(hidden, weight, targets, ignore_index)[0]
 
 
 def _check(**tensors: Tensor) -> None:

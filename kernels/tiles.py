@@ -5,6 +5,9 @@ memory (227 KiB on an H100, 99 on a small card) are few: too large a block spill
 `python -m kernels.gate` compiles these tables and shows the room that each entry takes.
 """
 
+import contextlib
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,8 +29,9 @@ class Tile:
     stages: int
 
 
+PARTS = ("forward", "key_gradients", "query_gradients")
 # In the interpreter time goes into steps, not into room.
-INTERPRETED = Tile(64, 64, 4, 1)
+INTERPRETED = {part: {256: Tile(64, 64, 4, 1)} for part in PARTS}
 # (generation of the card, bits of a number) -> kernel -> largest head_dim -> tile: large ones that
 # do not spill; not yet tuned by time on a GPU.
 TILES = {
@@ -87,9 +91,45 @@ TILES = {
 
 
 def choose_tile(part: str, head_dim: int, dtype: torch.dtype) -> Tile:
-    """The tile for "forward", "key_gradients" or "query_gradients" on the card in use."""
+    """The tile for one of PARTS on the card in use."""
+    tiles = tiles_in_use(dtype)[part]
+    return tiles[largest_head_dim(tiles, head_dim)]
+
+
+def tiles_in_use(dtype: torch.dtype) -> dict[str, dict[int, Tile]]:
+    """The table for the card in use, or for the interpreter."""
     if IS_INTERPRETED:
         return INTERPRETED
     generation = 90 if triton.runtime.driver.active.get_current_target().arch >= 90 else 80
-    tiles = TILES[generation, dtype.itemsize * 8][part]
-    return next(tile for largest, tile in tiles.items() if head_dim <= largest)
+    return TILES[generation, dtype.itemsize * 8]
+
+
+def largest_head_dim(tiles: dict[int, Tile], head_dim: int) -> int:
+    """The table's entry for this head_dim."""
+    return next(largest for largest in tiles if head_dim <= largest)
+
+
+@contextlib.contextmanager
+def trying(part: str, head_dim: int, dtype: torch.dtype, tile: Tile) -> Iterator[None]:
+    """Put a tile in the table for a while: how the tuning space is compiled and timed."""
+    tiles = tiles_in_use(dtype)[part]
+    largest = largest_head_dim(tiles, head_dim)
+    shipped = tiles[largest]
+    tiles[largest] = tile
+    try:
+        yield
+    finally:
+        tiles[largest] = shipped
+
+
+def tuning_space(part: str) -> list[Tile]:
+    """What is worth trying: the block that a program owns is 64 or 128, the one it walks with less.
+
+    The keys' gradients own keys and walk over queries; the other two parts the other way round.
+    """
+    found = []
+    sizes = itertools.product((64, 128), (32, 64, 128), (4, 8), (2, 3, 4))
+    for owned, walked, warps, stages in sizes:
+        queries, keys = (walked, owned) if part == "key_gradients" else (owned, walked)
+        found.append(Tile(queries, keys, warps, stages))
+    return found

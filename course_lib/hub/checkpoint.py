@@ -5,8 +5,6 @@ whole, and checking one before it is read. Whatever is wrong with a folder is on
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from course_lib.files import write_atomically
 from course_lib.hub.llama import config_from_settings, llama_settings, weight_names
 from course_lib.model.config import TransformerConfig
 from course_lib.model.parameters import count_parameters
@@ -68,7 +67,7 @@ def save_pretrained(
     tokenizer.save(folder)
     write_json(folder / "tokenizer_config.json", tokenizer_settings)
     write_json(folder / "generation_config.json", {"do_sample": False, **ids})
-    write_whole(folder / WEIGHTS, safetensors.torch.save(weights, metadata={"format": "pt"}))
+    write_atomically(folder / WEIGHTS, safetensors.torch.save(weights, metadata={"format": "pt"}))
     write_json(folder / CONFIG, settings | {"dtype": dtype, "torch_dtype": dtype} | ids)
     return folder
 
@@ -170,19 +169,4 @@ def check_stored(stored: Any, names: dict[str, str], config: TransformerConfig) 
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """JSON, whole or not at all."""
     text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True)
-    write_whole(file, f"{text}\n".encode())
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """The file as a whole or not at all: whoever reads it sees the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_atomically(file, f"{text}\n")

@@ -3,7 +3,7 @@
 import inspect
 from collections import Counter
 
-from course_lib.notebook.exercises import Exercise, find_exercise
+from course_lib.notebook.exercises import Exercise, find_exercise, plain_function
 from course_lib.notebook.journal import record
 from course_lib.notebook.messages import (
     Message,
@@ -43,7 +43,7 @@ def check(answer: object) -> object:
         tell(Message("note", notice))
     if verdict == "wrong":
         raise WrongAnswer(f"{message.headline}; the name {exercise.name} stays yours")
-    return answer if verdict == "right" else exercise.library_object()
+    return answer if verdict == "right" or _why_absent(exercise) else exercise.library_object()
 
 
 def judge(
@@ -55,6 +55,8 @@ def judge(
     """
     if problem:
         return "unreadable", Message("wrong", problem)
+    if absent := _why_absent(exercise):
+        return "not attempted", Message("note", f"{exercise.name}: {absent}")
     if answer is exercise.library_object():
         headline = f"{exercise.name}: this is the library's own, so it is not counted"
         return "library", Message("note", headline)
@@ -100,19 +102,30 @@ def hint(answer: object) -> None:
 def solution(answer: object) -> None:
     """Show the library's source of an exercise and the explained answer."""
     stem, exercise = find_exercise(_name_of(answer))
-    source = inspect.getsource(exercise.library_object())
+    if absent := _why_absent(exercise):
+        return tell(Message("note", f"{exercise.name}: {absent}"))
+    source = inspect.getsource(plain_function(exercise.library_object()))
     explained = _explanation(stem, exercise)
     sections = [Section(text=explained)] if explained else []
     sections.append(Section(f"{exercise.target.replace(':', '.')}", values=source))
-    tell(Message("note", f"{exercise.name}: a solution", tuple(sections)))
+    return tell(Message("note", f"{exercise.name}: a solution", tuple(sections)))
 
 
 def source_of(answer: object) -> str:
     """The source of an answer, or "" where none is kept."""
     try:
-        return inspect.getsource(answer)
+        return inspect.getsource(plain_function(answer))
     except (OSError, TypeError):
         return ""
+
+
+def _why_absent(exercise: Exercise) -> str:
+    """Why the exercise cannot be done on this machine (a kernel without Triton); "" if it can."""
+    try:
+        exercise.library_object()
+    except ImportError as error:
+        return str(error)
+    return ""
 
 
 def _explanation(stem: str, exercise: Exercise) -> str:

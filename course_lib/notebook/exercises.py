@@ -126,7 +126,177 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             ),
         ),
     ),
+    "04_recurrent_networks": (
+        Exercise(
+            "lstm_step",
+            "course_lib.model.recurrent:lstm_step",
+            minutes=15,
+            difficulty=2,
+            hints=(
+                "All four gates at once: `projected + F.linear(hidden, weight, bias)`, which has "
+                "4 · state_dim columns; `chunk(4, dim=-1)` cuts them apart.",
+                "Only three of the four go through a sigmoid: g is what is written, and may be "
+                "negative.",
+                "First the new cell, from the old one; then the new hidden state, from the new "
+                "cell. Return the pair (hidden, cell).",
+            ),
+        ),
+        Exercise(
+            "gru_step",
+            "course_lib.model.recurrent:gru_step",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "Here the input's and the state's parts cannot simply be added: r multiplies the "
+                "state's part of the candidate alone. Cut both into three.",
+                "n = tanh(its part of projected + r * its part of the state's product, with the "
+                "bias inside); then z decides: z times the old state, 1 − z times n.",
+            ),
+        ),
+        Exercise(
+            "mgu_step",
+            "course_lib.model.recurrent:mgu_step",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "Cut projected, weight and bias in two. f needs the first halves, the candidate "
+                "the second ones.",
+                "`F.linear(forget * state, candidate_weight, candidate_bias)`: the gate works on "
+                "the state, before the matrix. Then f times the candidate and 1 − f times the "
+                "old state.",
+            ),
+        ),
+        Exercise(
+            "encode_decode",
+            "course_lib.model.sequence_to_sequence:encode_decode",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "Begin with `state, memory = model.encode(source)`. With teacher forcing all "
+                "inputs are known: which slice of `target` are they, if the outputs are to "
+                "predict `target[:, 1:]`?",
+                "Without it, keep `tokens`, at first `target[:, :1]`; in each of the "
+                "`target.shape[1] - 1` steps decode it *from the state of the step before*, "
+                "collect the logits, and let `argmax(dim=-1)` be the next tokens.",
+                "`torch.cat(steps, dim=1)` joins the collected (batch, 1, vocab) rows.",
+            ),
+        ),
+        Exercise(
+            "additive_attention",
+            "course_lib.model.sequence_to_sequence:additive_attention",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "Every query meets every key: give the projected queries the shape (batch, "
+                "queries, 1, hidden) and the projected keys (batch, 1, keys, hidden), and add.",
+                "After the tanh, `@ score_weight` leaves (batch, queries, keys). The softmax "
+                "runs over the keys, the last dimension.",
+                "Padding is hidden *before* the softmax: `scores.masked_fill(~mask[:, None], "
+                "-math.inf)`. Afterwards it would be too late: its share is gone.",
+            ),
+        ),
+    ),
+    "15_flash_attention": (
+        Exercise(
+            "merge_softmax",
+            "course_lib.model.blockwise:merge_softmax",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "The larger of the two maxima is the new one: `torch.maximum(m1, m2)`.",
+                "l1 is a sum of e^(score - m1). Multiply it by e^(m1 - m) and it is a sum of "
+                "e^(score - m); likewise l2, o1 and o2. `[..., None]` makes a factor a column.",
+                "If both are -inf the difference is nan. Subtract a reference that is 0 where m is "
+                "-inf: e^(-inf - 0) = 0.",
+            ),
+        ),
+        Exercise(
+            "blockwise_attention",
+            "course_lib.model.blockwise:blockwise_attention",
+            minutes=20,
+            difficulty=3,
+            hints=(
+                "Two loops over `blocks_of(...)`: outside the rows of queries, inside the columns "
+                "of keys. Before the inner loop the running (m, l, o) is empty: -inf, 0 and 0.",
+                "Inside: load the block of keys and of values, scores = q k^T / sqrt(dim), "
+                "`partial_softmax(scores, v)`, merge. After it: `finish_softmax`, and two stores.",
+                "Causal: the row at place i of the matrix stands at i + num_keys - num_queries. "
+                "A block whose first key is later than the last row's position is skipped before "
+                "anything is loaded; in the others the later keys get the score -inf.",
+            ),
+            replay="checks",
+        ),
+        Exercise(
+            "blockwise_backward",
+            "course_lib.model.blockwise:blockwise_backward",
+            minutes=20,
+            difficulty=4,
+            hints=(
+                "First a loop over rows that stores delta = rowsum(dO * O), one number a query, "
+                "to a slow tensor. Then keys outside, queries inside.",
+                "In the inner loop: weights = e^(scores - log_sum_exp), dV += weights^T dO, "
+                "dS = weights * (dO V^T - delta), dK += dS^T Q * scale.",
+                "A block of dQ is finished only after the last block of keys: load what is there, "
+                "add dS K * scale, store it back. It must begin as `memory.zeros`.",
+            ),
+            replay="checks",
+        ),
+        Exercise(
+            "fused_softmax",
+            "kernels.lesson:fused_softmax",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "`row = tl.program_id(0)` is this program's row and `tl.arange(0, COLUMNS)` its "
+                "places; `x + row * x_stride + columns` are their addresses.",
+                "`tl.load(addresses, mask=columns < num_columns, other=float('-inf'))`: what is "
+                "beyond the end must not win the maximum, nor add to the sum.",
+                "`tl.max(scores, axis=0)`, `tl.exp`, `tl.sum(weights, axis=0)`, then `tl.store` "
+                "with the same mask; the output's rows are num_columns apart.",
+            ),
+            replay="checks",
+        ),
+        Exercise(
+            "flash_kernel",
+            "kernels.lesson:flash_kernel",
+            minutes=20,
+            difficulty=4,
+            hints=(
+                "The rows of this program are program_id * BLOCK_QUERIES + arange; the addresses "
+                "of a (rows, DIM) block are `query + rows[:, None] * DIM + dims[None, :]`.",
+                "`tl.dot(queries, tl.trans(keys), input_precision='ieee') * scale` are the scores. "
+                "`tl.where(columns[None, :] < num_keys, scores, float('-inf'))` hides what is no "
+                "key; the causal condition is one more `&`.",
+                "Per block: new maximum, weights = e^(scores - new), correction = e^(old - new), "
+                "total and mixture times the correction plus the block's. At the end divide by "
+                "total and store with a mask of rows < num_queries.",
+            ),
+            replay="checks",
+        ),
+        Exercise(
+            "ring_attention",
+            "course_lib.parallel.sequence:ring_attention",
+            minutes=20,
+            difficulty=4,
+            hints=(
+                "A loop over hops 0 ... world_size - 1; before every hop but the first, key and "
+                "value are replaced by what `ring_shift` brings from the previous rank.",
+                "After `hop` hops the keys here are those of rank (rank - hop) % world_size. Its "
+                "positions, and this rank's, come from zigzag_ or contiguous_positions.",
+                "Hide keys whose position is later than the query's with -inf, then "
+                "`merge_softmax(*running, *partial_softmax(scores, value))`; `finish_softmax` "
+                "after the last hop.",
+            ),
+            replay="checks",
+            limit_seconds=30.0,
+        ),
+    ),
 }
+
+
+def plain_function(answer: object) -> object:
+    """The function that `@triton.jit` wraps, for its source and docstring; others as they are."""
+    return getattr(answer, "fn", answer)
 
 
 def find_exercise(name: str) -> tuple[str, Exercise]:

@@ -30,6 +30,8 @@ def describe_failure(excinfo: pytest.ExceptionInfo, answer_file: str | None) -> 
     if compared := _compared(excinfo):
         lines = compared
     lines = [line.removeprefix("  ") for line in lines]
+    for note in getattr(error, "__notes__", []):  # on which rank, and where
+        lines += note.splitlines()
     if not frames:  # an error of the answer is told by its own line, once for all checks
         lines += _check_line(excinfo)
     left_out = len(lines) - MESSAGE_LINES

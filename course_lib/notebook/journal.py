@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from course_lib.files import locked, write_atomically
 from course_lib.notebook import places
-from course_lib.notebook.files import locked, write_atomically
 from course_lib.notebook.notebooks import read_notebook
 from course_lib.notebook.progress_table import ChapterProgress, ExerciseProgress, Progress
 

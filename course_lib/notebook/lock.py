@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from course_lib.notebook.files import write_atomically
+from course_lib.files import write_atomically
 
 OLDEST_PYTHON = "3.11"
 REQUIREMENTS = ("requirements.txt", "tests/requirements.txt")

@@ -14,8 +14,8 @@ import textwrap
 from operator import attrgetter
 from typing import Any
 
+from course_lib.files import write_atomically
 from course_lib.notebook import places
-from course_lib.notebook.files import write_atomically
 from course_lib.notebook.machine import machine_summary
 from course_lib.notebook.notebooks import read_notebook
 

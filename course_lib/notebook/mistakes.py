@@ -5,12 +5,14 @@ A mistake is a function or class of `solutions/NN_name.ipynb` that stands in a c
 """
 
 import ast
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from course_lib.notebook.definitions import load_definitions
-from course_lib.notebook.exercises import Exercise
+from course_lib.notebook.exercises import Exercise, plain_function
 from course_lib.notebook.places import ROOT
 from course_lib.notebook.recording import Call
 from course_lib.notebook.running import Result, run_checks
@@ -29,18 +31,27 @@ class Mistake:
     num_lines: int
 
 
-def load_mistakes(stem: str, exercise: Exercise) -> list[Mistake]:
+def load_mistakes(stem: str, exercise: Exercise) -> tuple[Mistake, ...]:
     """The known mistakes of one exercise, shortest first; none if there is no solution."""
     path = ROOT / "solutions" / f"{stem}.ipynb"
-    if not path.exists():
-        return []
+    return _read_mistakes(path, _changed(path), exercise) if path.exists() else ()
+
+
+@functools.cache
+def _read_mistakes(path: Path, changed: int, exercise: Exercise) -> tuple[Mistake, ...]:
     definitions = load_definitions(path, [])
     found = []
     for name in _rejected_names(definitions.trees, exercise.name):
         answer = definitions.namespace[name]
-        explanation = " ".join((answer.__doc__ or "").split())
-        found.append(Mistake(name, explanation, answer, len(inspect.getsource(answer).split("\n"))))
-    return sorted(found, key=lambda mistake: mistake.num_lines)
+        explanation = " ".join((plain_function(answer).__doc__ or "").split())
+        num_lines = len(inspect.getsource(plain_function(answer)).split("\n"))
+        found.append(Mistake(name, explanation, answer, num_lines))
+    return tuple(sorted(found, key=lambda mistake: mistake.num_lines))
+
+
+def _changed(path: Path) -> int:
+    """When the file was changed: what was read or computed of another version is not used."""
+    return path.stat().st_mtime_ns
 
 
 def _rejected_names(trees: list[tuple[int, ast.Module]], exercise_name: str) -> list[str]:
@@ -90,10 +101,20 @@ def _same(function: Callable, calls: list[Call]) -> bool:
 
 
 def _fails_alike(mistake: Mistake, result: Result, stem: str, exercise: Exercise) -> bool:
-    theirs = run_checks(mistake.answer, stem, exercise)
-    return [(outcome.test, _values(outcome.message)) for outcome in theirs.failed] == [
-        (outcome.test, _values(outcome.message)) for outcome in result.failed
-    ]
+    checks = ROOT / "tests" / "chapters" / f"test_{stem}.py"
+    return _failures_of(mistake, stem, exercise, _changed(checks)) == _failures(result)
+
+
+@functools.cache
+def _failures_of(
+    mistake: Mistake, stem: str, exercise: Exercise, changed: int
+) -> list[tuple[str, str]]:
+    """Running all checks on all mistakes takes seconds: it is done once a version of the checks."""
+    return _failures(run_checks(mistake.answer, stem, exercise))
+
+
+def _failures(result: Result) -> list[tuple[str, str]]:
+    return [(outcome.test, _values(outcome.message)) for outcome in result.failed]
 
 
 def _values(message: str) -> str:

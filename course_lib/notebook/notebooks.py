@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from course_lib.files import write_atomically
 from course_lib.notebook import places
-from course_lib.notebook.files import write_atomically
 
 MAXIMUM_BYTES = 64 * 2**20
 KEPT_CELL_METADATA = ("slideshow", "tags")

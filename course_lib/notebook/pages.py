@@ -5,8 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from course_lib.files import write_atomically
 from course_lib.notebook import places
-from course_lib.notebook.files import write_atomically
 from course_lib.notebook.notebooks import course_notebooks, read_notebook, title
 
 CELL_SECONDS = 600

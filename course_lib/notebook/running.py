@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from course_lib.notebook.exercises import Exercise
+from course_lib.notebook.exercises import Exercise, plain_function
 from course_lib.notebook.failures import COMPARED, describe_failure, two_sides
 from course_lib.notebook.places import ROOT
 from course_lib.notebook.recording import Call, Recorder
@@ -84,7 +84,9 @@ class _Examination:
     def __init__(self, exercise: Exercise, handed_out: object, answer: object) -> None:
         self.exercise = exercise
         self.handed_out = handed_out
-        self.answer_file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+        self.answer_file = getattr(
+            getattr(plain_function(answer), "__code__", None), "co_filename", None
+        )
         self.result = Result()
         self.collection_error = ""
 

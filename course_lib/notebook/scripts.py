@@ -8,8 +8,8 @@ import json
 import types
 from pathlib import Path
 
+from course_lib.files import write_atomically
 from course_lib.notebook import places
-from course_lib.notebook.files import write_atomically
 from course_lib.notebook.notebooks import (
     format_notebook,
     read_notebook,

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from course_lib.files import locked, write_atomically
 from course_lib.notebook import places
-from course_lib.notebook.files import locked, write_atomically
 from course_lib.notebook.merging import MergeReport, merge
 from course_lib.notebook.notebooks import (
     parse_notebook,

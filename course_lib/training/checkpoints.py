@@ -1,14 +1,12 @@
 """Checkpoints: one file that is either the old state or the new one, whenever the power goes.
 
-In reading order: `replacing`, which writes any file that way; `write_tree` and `read_tree`, which
-store any nesting of dictionaries, lists, tensors and plain values as one safetensors file without
-pickle; `save_checkpoint` and `load_checkpoint`, which put a model and its optimizer into it.
+In reading order: `write_tree` and `read_tree`, which store any nesting of dictionaries, lists,
+tensors and plain values as one safetensors file without pickle; `save_checkpoint` and
+`load_checkpoint`, which put a model and its optimizer into it.
 """
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,28 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from course_lib.files import replacing
+
 _TENSOR = "__tensor__"
-
-
-@contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A path to write to; what stands there after the block replaces `path` as a whole.
-
-    Written out to the disk first, then renamed: whoever reads `path` finds the old file or the new
-    one. Killed at any point it leaves at most a hidden `.NAME.*` folder beside it. Of files that
-    are overwritten in place most are unreadable after such an end.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        new = Path(folder) / path.name
-        new.touch()
-        permissions = new.stat().st_mode  # of any new file; safetensors would shut others out
-        yield new
-        new.chmod(permissions)
-        with new.open("rb+") as file:
-            os.fsync(file.fileno())
-        new.replace(path)
 
 
 def write_tree(path: str | Path, tree: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from course_lib.training.checkpoints import replacing
+from course_lib.files import write_atomically
 
 
 @dataclass
@@ -41,8 +41,7 @@ class Record:
 
     def save(self, path: str | Path) -> None:
         """Write the record as JSON, atomically."""
-        with replacing(path) as new:
-            new.write_text(json.dumps(self.to_json()), encoding="utf-8")
+        write_atomically(Path(path), json.dumps(self.to_json()))
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":

@@ -104,6 +104,44 @@ def test_a_target_that_is_no_id_gives_nan(target, device):
     assert linear_cross_entropy(hidden, weight, targets).isnan()
 
 
+def operations(device: str) -> dict:
+    """name -> a small model around one fused operation, and its inputs."""
+    x, weight = normal(5, 7, device=device), normal(7, seed=1, device=device)
+    targets = torch.tensor([0, 3, -100, 10, 2], device=device)
+    vocabulary = normal(11, 7, seed=2, device=device)
+    return {
+        "rms_norm": (lambda x, weight: rms_norm(2 * x, weight) + 1, [x, weight]),
+        "swiglu": (lambda x, y: swiglu(2 * x, y.T.contiguous().T) + 1, [x, x + 1]),
+        "linear_cross_entropy": (
+            lambda x, vocabulary: linear_cross_entropy(2 * x, vocabulary, targets) + 1,
+            [x, vocabulary],
+        ),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.budget(40)
+@pytest.mark.parametrize("name", ["rms_norm", "swiglu", "linear_cross_entropy"])
+def test_torch_compile_takes_it_whole(name, device):
+    step, inputs = operations(device)[name]
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    for ours, eager in zip(results(compiled, inputs), results(step, inputs), strict=True):
+        assert torch.equal(ours, eager)
+
+
+@pytest.mark.slow
+@pytest.mark.budget(20)
+def test_pytorchs_own_checks_of_the_operators_pass(device):
+    x, weight = (normal(*shape, device=device).requires_grad_() for shape in ((5, 7), (7,)))
+    strided = normal(7, 5, device=device).T.detach().requires_grad_()
+    targets = torch.tensor([0, 3, -100, 1, 2], device=device)
+    torch.library.opcheck(torch.ops.course.rms_norm.default, (strided, weight, 1e-5))
+    torch.library.opcheck(torch.ops.course.swiglu.default, (strided, x))
+    torch.library.opcheck(
+        torch.ops.course.linear_cross_entropy.default, (strided, x.detach(), targets, -100)
+    )
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

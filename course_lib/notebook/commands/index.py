@@ -14,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the pages that are not current, naming them."""
+    from course_lib.files import write_atomically
     from course_lib.notebook import places
-    from course_lib.notebook.files import write_atomically
     from course_lib.notebook.index import PAGE, techniques_page
     from course_lib.notebook.measurements import load_record
     from course_lib.notebook.quoting import fill_quotes, quotes_are_current

@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Strip, naming the files that were not."""
+    from course_lib.files import write_atomically
     from course_lib.notebook import places
-    from course_lib.notebook.files import write_atomically
     from course_lib.notebook.notebooks import (
         course_notebooks,
         format_notebook,

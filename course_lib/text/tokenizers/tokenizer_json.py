@@ -5,12 +5,11 @@ then what they are made of. Whatever is wrong with a file is one ValueError.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from course_lib.files import write_atomically
 from course_lib.text.tokenizers.added_tokens import AddedToken
 from course_lib.text.tokenizers.base import Tokenizer
 from course_lib.text.tokenizers.baselines import Baseline, WordLevel
@@ -59,18 +58,7 @@ def write_tokenizer(tokenizer: Tokenizer, path: str | Path) -> Path:
     file = Path(path)
     file = file if file.suffix == ".json" else file / FILE_NAME
     text = json.dumps(tokenizer_to_json(tokenizer), ensure_ascii=False, indent=1)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_atomically(file, text)
     return file
 
 

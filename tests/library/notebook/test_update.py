@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from notebook_cells import ANSWER, BASE, STUB, code, notebook, sources, text
 
-from course_lib.notebook import cli, files, places, update
+from course_lib import files
+from course_lib.notebook import cli, places, update
 from course_lib.notebook.notebooks import read_notebook, write_notebook
 
 STEM = "05_transformer"

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from course_lib.files import replacing
 from course_lib.training.checkpoints import (
     load_checkpoint,
     read_extra,
     read_tree,
-    replacing,
     save_checkpoint,
     write_tree,
 )

@@ -8,33 +8,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace `path` as a whole: whoever reads it sees the old file or the new one.
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path to write to; what stands there after the block replaces `path` as a whole.
 
-    Killed at any point it leaves at most a hidden `.NAME.*.tmp` beside it. Text is written as
-    UTF-8 with the line endings it has. An existing file's permissions are kept.
+    Written out to the disk first, then renamed: whoever reads `path` finds the old file or the new
+    one. Killed at any point it leaves at most a hidden `.NAME.*` folder beside it. An existing
+    file's permissions are kept; a new one has those of any new file.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        new = Path(folder) / path.name
+        new.touch()
+        permissions = (path if path.exists() else new).stat().st_mode & 0o777
+        yield new
+        new.chmod(permissions)
+        with new.open("rb+") as file:
             os.fsync(file.fileno())
-        Path(temporary).chmod(_permissions(path))
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        new.replace(path)
 
 
-def _permissions(path: Path) -> int:
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Replace `path` as a whole by `content`; text as UTF-8 with the line endings it has."""
+    with replacing(path) as new:
+        new.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Many ranks: real processes from a notebook cell, the bytes they send, one sequence over all."""
