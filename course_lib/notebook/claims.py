@@ -142,8 +142,11 @@ def _seeds(count: int) -> str:
 
 def _row_text(row: Measured, recorded: Entry | None) -> str:
     preset = chosen_preset().name
+    words = f"{row.key}: {STATEMENTS[row.key.split()[0]].words}\n"
+    if row.value is None:
+        return f"{words}  {row.verdict}" + (f"; the paper: {row.paper}" if row.paper else "")
     return (
-        f"{row.key}: {STATEMENTS[row.key.split()[0]].words}\n"
+        f"{words}"
         f"  here ({preset}, {_seeds(row.seeds)}): {format_value(row)}: {row.verdict}\n"
         f"  thorough ({recorded_note(recorded)}): {format_value(recorded)}"
         + (f": {recorded['verdict']}" if recorded else "")
@@ -161,7 +164,9 @@ def _table_line(key: str, recorded: Entry | None) -> tuple[str, ...]:
     row = _measured.get(key)
     paper = row.paper if row else (recorded or {}).get("paper", "")
     verdict = recorded["verdict"] if recorded else row.verdict if row else "not measured yet"
-    thorough = f"{format_value(recorded)} ({recorded_note(recorded)})"
+    thorough = format_value(recorded)
+    if recorded is None or recorded["value"] is not None:
+        thorough += f" ({recorded_note(recorded)})"
     return key, STATEMENTS[key.split()[0]].words, paper or "—", format_value(row), thorough, verdict
 
 

@@ -126,6 +126,84 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             ),
         ),
     ),
+    "02_language_modelling": (
+        Exercise(
+            "sequence_log_prob",
+            "course_lib.training.losses:sequence_log_prob",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "Line up scores and tokens: `logits[..., :-1, :]` are for `tokens[..., 1:]`. Both "
+                "then have one place fewer.",
+                "`log_probs.gather(-1, tokens[..., None]).squeeze(-1)` picks each token's entry. "
+                "The log probability is its logit minus the log-sum-exp of its row.",
+                "`torch.logsumexp(x, dim=-1)` subtracts the maximum for you. Sum over the last "
+                "dimension at the end.",
+            ),
+        ),
+        Exercise(
+            "ngram_probability",
+            "course_lib.model.ngrams:ngram_probability",
+            minutes=10,
+            difficulty=1,
+            hints=(
+                "`counts.get(tuple(context), Counter())` is the counter of the context, or an "
+                "empty one; a `Counter` answers 0 for a token that it does not have.",
+                "`counter.total()` is c(h). Each of `vocab_size` tokens gets k, so the denominator "
+                "grows by k times `vocab_size`. If it is 0, return `1 / vocab_size`.",
+            ),
+        ),
+        Exercise(
+            "kneser_ney_probability",
+            "course_lib.model.ngrams:kneser_ney_probability",
+            minutes=20,
+            difficulty=3,
+            hints=(
+                "Let the function call itself with `context[1:]`. What ends the recursion: for the "
+                "empty context the shorter answer is `1 / vocab_size`.",
+                "`following = counts.get(tuple(context))`; if there is none, return the shorter "
+                "answer as it is.",
+                "The first term is `max(following[token] - discount, 0.0) / total`, and what is "
+                "shared out is `discount * len(following) / total`: `len` counts types.",
+            ),
+        ),
+        Exercise(
+            "cross_entropy",
+            "course_lib.training.losses:cross_entropy",
+            minutes=15,
+            difficulty=2,
+            hints=(
+                "First `counted = targets != ignore_index`. `gather` fails on -100: put any valid "
+                "token there, `targets.where(counted, 0)`, and take its loss out afterwards.",
+                "log p of the target is its logit minus the row's log-sum-exp. At 10,000 fp32 has "
+                "a grain of 0.001: subtract the row's maximum from the logits first.",
+                "Divide the sum by `counted.sum().clamp(min=1)`: with nothing counted it is 0 / 1.",
+            ),
+        ),
+        Exercise(
+            "bits_per_byte",
+            "course_lib.training.losses:bits_per_byte",
+            minutes=5,
+            difficulty=1,
+            hints=(
+                "A natural logarithm divided by ln 2 is a logarithm to base 2.",
+                "`text.encode()` is the UTF-8 form. The number of tokens does not occur: sum, "
+                "change the sign, divide by ln 2 and by the bytes; `.item()` makes a float.",
+            ),
+        ),
+        Exercise(
+            "fill_in_the_middle",
+            "course_lib.text.infilling:fill_in_the_middle",
+            minutes=15,
+            difficulty=2,
+            hints=(
+                "`start, end = sorted(cuts.tolist())`; the three parts are `document[:start]`, "
+                "`document[start:end]` and `document[end:]`. Nothing overlaps or is left out.",
+                "Stars unpack lists: `[sentinels.prefix, *encode(prefix), ...]`. Both orders begin "
+                "with the sentinel of the prefix and end with the middle.",
+            ),
+        ),
+    ),
     "04_recurrent_networks": (
         Exercise(
             "lstm_step",
@@ -268,6 +346,90 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "`zip(..., strict=True)` refuses lists of different length.",
                 "Pre-norm: the norm is on the way *into* the part, and the sum takes x as it was. "
                 "Post-norm: the norm is taken of the sum.",
+            ),
+        ),
+    ),
+    "06_positional_encoding": (
+        Exercise(
+            "sinusoidal",
+            "course_lib.model.positions.absolute:sinusoidal",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "`torch.arange(0, dim, 2) / dim` holds the exponents 2i / dim. "
+                "`positions[..., None] * frequencies` holds every angle.",
+                "`torch.stack((sines, cosines), dim=-1)` puts the two of a pair side by side; "
+                "`.flatten(-2)` makes one row of them.",
+            ),
+        ),
+        Exercise(
+            "relative_shift",
+            "course_lib.model.positions.relative:relative_shift",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "A gather is right and short: entry (i, j) of the result is column "
+                "j + queries - 1 - i of row i. Check it with the table of the task.",
+                "`columns = torch.arange(keys) + (queries - 1 - torch.arange(queries))[:, None]`, "
+                "then `x.gather(-1, columns.expand(...))`, expanded to the shape of `x` in front.",
+                "Without an index: pad each row by one column, flatten, drop the first "
+                "queries - 1 numbers, cut into rows of the old length. Row i has then moved left "
+                "by one place less than the row above.",
+            ),
+        ),
+        Exercise(
+            "t5_bucket",
+            "course_lib.model.positions.biases:t5_bucket",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "First the distance behind: `-relative_positions`. Bidirectional takes its "
+                "absolute value, causal sets negative ones to 0.",
+                "`torch.where(distance < num_exact, distance, far)`. For `far` take the logarithm "
+                "of distance / num_exact, divided by that of max_distance / num_exact, times the "
+                "number of buckets that are left; round down, add num_exact.",
+                "Clamp `far` to the last bucket of the side. The logarithm of 0 is -inf: clamp "
+                "the distance to at least 1 before it, those entries are not used.",
+            ),
+        ),
+        Exercise(
+            "alibi_bias",
+            "course_lib.model.positions.biases:alibi_bias",
+            minutes=15,
+            difficulty=2,
+            hints=(
+                "For 8 heads the slopes are 1/2, 1/4, ... 1/256. Multiply by the distances' "
+                "absolute value, with a minus: shapes (heads, 1, 1) and (..., 1, queries, keys).",
+                "Otherwise let p be the largest power of two below the number of heads: the p "
+                "slopes of p heads come first, then slopes 1, 3, 5, ... of 2p heads.",
+            ),
+        ),
+        Exercise(
+            "apply_rope",
+            "course_lib.model.positions.rotary:apply_rope",
+            minutes=20,
+            difficulty=3,
+            hints=(
+                "`first, second = x.chunk(2, dim=-1)` are the two coordinates of all pairs. One "
+                "angle belongs to each: position times frequency.",
+                "Positions are (time,) or (batch, time), x is (batch, heads, time, dim): "
+                "`positions[..., None, :, None] * frequencies` fits both.",
+                "Turning (a, b) by t gives (a cos t - b sin t, b cos t + a sin t). Concatenate "
+                "the two halves again.",
+            ),
+        ),
+        Exercise(
+            "yarn_frequencies",
+            "course_lib.model.positions.extension:yarn_frequencies",
+            minutes=20,
+            difficulty=4,
+            hints=(
+                "Write the pair's index as a function of its turns: "
+                "dim ln(length / (2 pi turns)) / (2 ln base). Many turns: a small index.",
+                "`first` is the floor of the index for beta, `last` the ceiling of that for "
+                "alpha. The ramp (i - first) / (last - first), clamped to 0 and 1, is the share "
+                "of the interpolated frequency.",
+                "Return a pair: the mixed frequencies, and 0.1 ln(scale) + 1 as a float.",
             ),
         ),
     ),

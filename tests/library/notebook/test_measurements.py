@@ -93,8 +93,10 @@ def test_a_claim_needs_a_finite_number(value):
 
 
 def test_not_measured_here_needs_no_number(capsys):
-    claim("C39", verdict="not measured here")
-    assert "—: not measured here" in capsys.readouterr().out
+    claim("C39", paper="7.6 × (A100)", verdict="not measured here")
+    shown = capsys.readouterr().out
+    assert "not measured here; the paper: 7.6 × (A100)" in shown
+    assert "seeds" not in shown
 
 
 def test_mean_and_spread_over_seeds_are_shown(capsys):

@@ -88,7 +88,7 @@ DEMO = Demo(
     controls={
         "machine": Choice("machine", tuple(MACHINES)),
         "log2_length": Slider("log₂ of the length", 8, 17, 1),
-        "log2_block": Slider("log₂ of the block of queries", 3, 9, 1),
+        "log2_block": Slider("log₂ of the block", 3, 9, 1),
     },
     presets={
         "4,096, blocks of 128": _preset("A100 40 GB", 12, 7),
