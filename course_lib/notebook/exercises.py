@@ -211,10 +211,10 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=15,
             difficulty=2,
             hints=(
-                "All four gates at once: `projected + F.linear(hidden, weight, bias)`, which has "
+                "Only three of the four parts go through a sigmoid: g is what is written, and may "
+                "be negative.",
+                "All four parts at once: `projected + F.linear(hidden, weight, bias)`, which has "
                 "4 · state_dim columns; `chunk(4, dim=-1)` cuts them apart.",
-                "Only three of the four go through a sigmoid: g is what is written, and may be "
-                "negative.",
                 "First the new cell, from the old one; then the new hidden state, from the new "
                 "cell. Return the pair (hidden, cell).",
             ),
@@ -239,9 +239,9 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             hints=(
                 "Cut projected, weight and bias in two. f needs the first halves, the candidate "
                 "the second ones.",
-                "`F.linear(forget * state, candidate_weight, candidate_bias)`: the gate works on "
-                "the state, before the matrix. Then f times the candidate and 1 − f times the "
-                "old state.",
+                "The gate works on the state *before* the matrix: what does the second "
+                "`F.linear` get in place of the state? And which share does the *whole* old state "
+                "keep at the end, f or 1 − f?",
             ),
         ),
         Exercise(
@@ -269,8 +269,9 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "queries, 1, hidden) and the projected keys (batch, 1, keys, hidden), and add.",
                 "After the tanh, `@ score_weight` leaves (batch, queries, keys). The softmax "
                 "runs over the keys, the last dimension.",
-                "Padding is hidden *before* the softmax: `scores.masked_fill(~mask[:, None], "
-                "-math.inf)`. Afterwards it would be too late: its share is gone.",
+                "Padding is hidden *before* the softmax: which score has an exponential of "
+                "exactly 0? `masked_fill` writes it where its mask is True. How must yours be "
+                "turned and shaped, from (batch, keys), to say where in (batch, queries, keys)?",
             ),
         ),
     ),
