@@ -441,11 +441,11 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=10,
             difficulty=2,
             hints=(
-                "The larger of the two maxima is the new one: `torch.maximum(m1, m2)`.",
-                "l1 is a sum of e^(score - m1). Multiply it by e^(m1 - m) and it is a sum of "
-                "e^(score - m); likewise l2, o1 and o2. `[..., None]` makes a factor a column.",
-                "If both are -inf the difference is nan. Subtract a reference that is 0 where m is "
-                "-inf: e^(-inf - 0) = 0.",
+                "The larger of the two maxima is the new one, query by query: `torch.maximum`.",
+                "l1 is a sum of e^(score - m1). Which factor makes each term e^(score - m)? The "
+                "same one serves o1; `[..., None]` makes it a column.",
+                "Where nothing was seen, -inf - (-inf) is nan. Which number could be subtracted "
+                "there instead of m, so that the factor becomes 0?",
             ),
         ),
         Exercise(
@@ -460,7 +460,7 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "`partial_softmax(scores, v)`, merge. After it: `finish_softmax`, and two stores.",
                 "Causal: the row at place i of the matrix stands at i + num_keys - num_queries. "
                 "A block whose first key is later than the last row's position is skipped before "
-                "anything is loaded; in the others the later keys get the score -inf.",
+                "anything is loaded (equal is not later); in the others later keys get -inf.",
             ),
             replay="checks",
         ),
@@ -487,10 +487,11 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             hints=(
                 "`row = tl.program_id(0)` is this program's row and `tl.arange(0, COLUMNS)` its "
                 "places; `x + row * x_stride + columns` are their addresses.",
-                "`tl.load(addresses, mask=columns < num_columns, other=float('-inf'))`: what is "
-                "beyond the end must not win the maximum, nor add to the sum.",
-                "`tl.max(scores, axis=0)`, `tl.exp`, `tl.sum(weights, axis=0)`, then `tl.store` "
-                "with the same mask; the output's rows are num_columns apart.",
+                "What is beyond the row's end must not win the maximum, nor add to the sum: which "
+                "score x has e^x = 0? `other=` of a masked load puts it there.",
+                "It is `float('-inf')`, with `mask=columns < num_columns`. Then `tl.max`, "
+                "`tl.exp`, `tl.sum`, and `tl.store` with the same mask; the output's rows are "
+                "num_columns apart.",
             ),
             replay="checks",
         ),
@@ -505,9 +506,9 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "`tl.dot(queries, tl.trans(keys), input_precision='ieee') * scale` are the scores. "
                 "`tl.where(columns[None, :] < num_keys, scores, float('-inf'))` hides what is no "
                 "key; the causal condition is one more `&`.",
-                "Per block: new maximum, weights = e^(scores - new), correction = e^(old - new), "
-                "total and mixture times the correction plus the block's. At the end divide by "
-                "total and store with a mask of rows < num_queries.",
+                "Per block of keys: the new m of each row, weights = e^(scores - new m), then l "
+                "and o times e^(old m - new m), plus the block's own sums. At the end o / l, "
+                "stored with a mask of rows < num_queries.",
             ),
             replay="checks",
         ),
@@ -517,8 +518,9 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=20,
             difficulty=4,
             hints=(
-                "A loop over hops 0 ... world_size - 1; before every hop but the first, key and "
-                "value are replaced by what `ring_shift` brings from the previous rank.",
+                "A loop over hops 0 ... world_size - 1; in every turn but the first, key and "
+                "value are replaced by what comes from the previous rank: "
+                "`ring_shift(key, group=group)`, and value alike.",
                 "After `hop` hops the keys here are those of rank (rank - hop) % world_size. Its "
                 "positions, and this rank's, come from zigzag_ or contiguous_positions.",
                 "Hide keys whose position is later than the query's with -inf, then "
