@@ -133,12 +133,12 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=10,
             difficulty=2,
             hints=(
-                "Line up scores and tokens: `logits[..., :-1, :]` are for `tokens[..., 1:]`. Both "
-                "then have one place fewer.",
-                "`log_probs.gather(-1, tokens[..., None]).squeeze(-1)` picks each token's entry. "
-                "The log probability is its logit minus the log-sum-exp of its row.",
-                "`torch.logsumexp(x, dim=-1)` subtracts the maximum for you. Sum over the last "
-                "dimension at the end.",
+                "Which row of logits scores the second token? Write it down for three tokens: one "
+                "row is not used, and one token is not scored.",
+                "Line up what belongs together, the logits without the last row and the tokens "
+                "without the first. `gather(-1, tokens[..., None]).squeeze(-1)` picks entries.",
+                "The log probability is the token's logit minus the log-sum-exp of its row; "
+                "`torch.logsumexp(logits, dim=-1)` subtracts the maximum for you.",
             ),
         ),
         Exercise(
@@ -176,7 +176,7 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "First `counted = targets != ignore_index`. `gather` fails on -100: put any valid "
                 "token there, `targets.where(counted, 0)`, and take its loss out afterwards.",
                 "log p of the target is its logit minus the row's log-sum-exp. At 10,000 fp32 has "
-                "a grain of 0.001: subtract the row's maximum from the logits first.",
+                "a grain of 0.001: subtract the row's maximum from all logits, then pick.",
                 "Divide the sum by `counted.sum().clamp(min=1)`: with nothing counted it is 0 / 1.",
             ),
         ),
@@ -186,9 +186,10 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=5,
             difficulty=1,
             hints=(
-                "A natural logarithm divided by ln 2 is a logarithm to base 2.",
-                "`text.encode()` is the UTF-8 form. The number of tokens does not occur: sum, "
-                "change the sign, divide by ln 2 and by the bytes; `.item()` makes a float.",
+                "What is shared out among the bytes: the surprise of the whole text, or of one "
+                "token? And how many bytes has `лес`?",
+                "A natural logarithm divided by ln 2 is one to base 2; `text.encode()` is the text "
+                "in UTF-8; `.item()` makes a float of a tensor.",
             ),
         ),
         Exercise(
@@ -211,10 +212,10 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=15,
             difficulty=2,
             hints=(
-                "All four gates at once: `projected + F.linear(hidden, weight, bias)`, which has "
+                "Only three of the four parts go through a sigmoid: g is what is written, and may "
+                "be negative.",
+                "All four parts at once: `projected + F.linear(hidden, weight, bias)`, which has "
                 "4 · state_dim columns; `chunk(4, dim=-1)` cuts them apart.",
-                "Only three of the four go through a sigmoid: g is what is written, and may be "
-                "negative.",
                 "First the new cell, from the old one; then the new hidden state, from the new "
                 "cell. Return the pair (hidden, cell).",
             ),
@@ -239,9 +240,9 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             hints=(
                 "Cut projected, weight and bias in two. f needs the first halves, the candidate "
                 "the second ones.",
-                "`F.linear(forget * state, candidate_weight, candidate_bias)`: the gate works on "
-                "the state, before the matrix. Then f times the candidate and 1 − f times the "
-                "old state.",
+                "The gate works on the state *before* the matrix: what does the second "
+                "`F.linear` get in place of the state? And which share does the *whole* old state "
+                "keep at the end, f or 1 − f?",
             ),
         ),
         Exercise(
@@ -269,8 +270,84 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "queries, 1, hidden) and the projected keys (batch, 1, keys, hidden), and add.",
                 "After the tanh, `@ score_weight` leaves (batch, queries, keys). The softmax "
                 "runs over the keys, the last dimension.",
-                "Padding is hidden *before* the softmax: `scores.masked_fill(~mask[:, None], "
-                "-math.inf)`. Afterwards it would be too late: its share is gone.",
+                "Padding is hidden *before* the softmax: which score has an exponential of "
+                "exactly 0? `masked_fill` writes it where its mask is True. How must yours be "
+                "turned and shaped, from (batch, keys), to say where in (batch, queries, keys)?",
+            ),
+        ),
+    ),
+    "05_transformer": (
+        Exercise(
+            "scaled_dot_product_attention",
+            "course_lib.model.attention:scaled_dot_product_attention",
+            minutes=20,
+            difficulty=2,
+            hints=(
+                "Four lines: scores (queries, keys), hide, softmax over the keys, times `value`. "
+                "`key.transpose(-2, -1)` swaps the last two dimensions, whatever stands before.",
+                "The divisor is the square root of the query's own length, `query.shape[-1]`: with "
+                "several heads that is head_dim.",
+                "Hide before the softmax: `scores.masked_fill(~mask, ...)`. In a row where "
+                "everything is -inf the softmax is nan: set the hidden weights to 0 after it.",
+            ),
+        ),
+        Exercise(
+            "causal_mask",
+            "course_lib.model.attention:causal_mask",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "Number the keys 0, 1, ... At which of these numbers does query 0 stand, if the "
+                "queries are the last tokens?",
+                "A column of the queries' positions compared with a row of the keys' gives the "
+                "whole table at once: `positions[:, None]` broadcasts.",
+            ),
+        ),
+        Exercise(
+            "split_heads",
+            "course_lib.model.multi_head:split_heads",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "First cut the last dimension in two, (..., time, heads, head_dim): "
+                "`x.unflatten(-1, (a, b))` does that.",
+                "A token's heads now stand behind its place in time. Which two dimensions have to "
+                "change places? A second `view` would not move any number.",
+            ),
+        ),
+        Exercise(
+            "rms_norm",
+            "course_lib.model.norms:rms_norm",
+            minutes=10,
+            difficulty=1,
+            hints=(
+                "The mean of the squares along the last dimension; `keepdim=True` keeps it ready "
+                "for broadcasting.",
+                "Add epsilon to the mean square, then take the root of the sum; multiply by "
+                "`weight` last.",
+            ),
+        ),
+        Exercise(
+            "swiglu",
+            "course_lib.model.feedforward:swiglu",
+            minutes=10,
+            difficulty=2,
+            hints=(
+                "The weights are (outputs, inputs), so a vector times a weight is `x @ weight.T`.",
+                "SiLU(z) is z times its own sigmoid. Only the gate's branch goes through it; the "
+                "two branches are multiplied entry by entry and then projected down.",
+            ),
+        ),
+        Exercise(
+            "decoder_block",
+            "course_lib.model.blocks:decoder_block",
+            minutes=15,
+            difficulty=3,
+            hints=(
+                "Loop over pairs of a part and its norm, and let x be what the part before left: "
+                "`zip(..., strict=True)` refuses lists of different length.",
+                "Pre-norm: the norm is on the way *into* the part, and the sum takes x as it was. "
+                "Post-norm: the norm is taken of the sum.",
             ),
         ),
     ),
@@ -365,11 +442,11 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=10,
             difficulty=2,
             hints=(
-                "The larger of the two maxima is the new one: `torch.maximum(m1, m2)`.",
-                "l1 is a sum of e^(score - m1). Multiply it by e^(m1 - m) and it is a sum of "
-                "e^(score - m); likewise l2, o1 and o2. `[..., None]` makes a factor a column.",
-                "If both are -inf the difference is nan. Subtract a reference that is 0 where m is "
-                "-inf: e^(-inf - 0) = 0.",
+                "The larger of the two maxima is the new one, query by query: `torch.maximum`.",
+                "l1 is a sum of e^(score - m1). Which factor makes each term e^(score - m)? The "
+                "same one serves o1; `[..., None]` makes it a column.",
+                "Where nothing was seen, -inf - (-inf) is nan. Which number could be subtracted "
+                "there instead of m, so that the factor becomes 0?",
             ),
         ),
         Exercise(
@@ -384,7 +461,7 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "`partial_softmax(scores, v)`, merge. After it: `finish_softmax`, and two stores.",
                 "Causal: the row at place i of the matrix stands at i + num_keys - num_queries. "
                 "A block whose first key is later than the last row's position is skipped before "
-                "anything is loaded; in the others the later keys get the score -inf.",
+                "anything is loaded (equal is not later); in the others later keys get -inf.",
             ),
             replay="checks",
         ),
@@ -411,10 +488,11 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             hints=(
                 "`row = tl.program_id(0)` is this program's row and `tl.arange(0, COLUMNS)` its "
                 "places; `x + row * x_stride + columns` are their addresses.",
-                "`tl.load(addresses, mask=columns < num_columns, other=float('-inf'))`: what is "
-                "beyond the end must not win the maximum, nor add to the sum.",
-                "`tl.max(scores, axis=0)`, `tl.exp`, `tl.sum(weights, axis=0)`, then `tl.store` "
-                "with the same mask; the output's rows are num_columns apart.",
+                "What is beyond the row's end must not win the maximum, nor add to the sum: which "
+                "score x has e^x = 0? `other=` of a masked load puts it there.",
+                "It is `float('-inf')`, with `mask=columns < num_columns`. Then `tl.max`, "
+                "`tl.exp`, `tl.sum`, and `tl.store` with the same mask; the output's rows are "
+                "num_columns apart.",
             ),
             replay="checks",
         ),
@@ -429,9 +507,9 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
                 "`tl.dot(queries, tl.trans(keys), input_precision='ieee') * scale` are the scores. "
                 "`tl.where(columns[None, :] < num_keys, scores, float('-inf'))` hides what is no "
                 "key; the causal condition is one more `&`.",
-                "Per block: new maximum, weights = e^(scores - new), correction = e^(old - new), "
-                "total and mixture times the correction plus the block's. At the end divide by "
-                "total and store with a mask of rows < num_queries.",
+                "Per block of keys: the new m of each row, weights = e^(scores - new m), then l "
+                "and o times e^(old m - new m), plus the block's own sums. At the end o / l, "
+                "stored with a mask of rows < num_queries.",
             ),
             replay="checks",
         ),
@@ -441,8 +519,9 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
             minutes=20,
             difficulty=4,
             hints=(
-                "A loop over hops 0 ... world_size - 1; before every hop but the first, key and "
-                "value are replaced by what `ring_shift` brings from the previous rank.",
+                "A loop over hops 0 ... world_size - 1; in every turn but the first, key and "
+                "value are replaced by what comes from the previous rank: "
+                "`ring_shift(key, group=group)`, and value alike.",
                 "After `hop` hops the keys here are those of rank (rank - hop) % world_size. Its "
                 "positions, and this rank's, come from zigzag_ or contiguous_positions.",
                 "Hide keys whose position is later than the query's with -inf, then "

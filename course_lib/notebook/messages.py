@@ -85,7 +85,8 @@ def failure_sections(failed: list[CheckOutcome], limit: int = 4) -> tuple[Sectio
         sections.append(Section(title, outcomes[0].explanation, message))
     left_out = sum(map(len, kinds.values())) - sum(map(len, list(kinds.values())[:limit]))
     if left_out:
-        sections.append(Section(text=f"... and {left_out} more checks fail"))
+        fail = "check fails" if left_out == 1 else "checks fail"
+        sections.append(Section(text=f"... and {left_out} more {fail}"))
     return tuple(sections)
 
 

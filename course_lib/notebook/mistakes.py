@@ -18,7 +18,7 @@ from course_lib.notebook.recording import Call
 from course_lib.notebook.running import Result, run_checks
 from course_lib.notebook.time_limits import call_limited
 
-REPLAY_SECONDS = 2.0
+REPLAY_SECONDS = 4.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 Oracles: worked by hand, brute force over all sequences of a tiny vocabulary, PyTorch, exact sums.
 """
 
-import copy
 import itertools
 import math
 from collections import Counter
@@ -60,72 +59,108 @@ def test_a_text_of_one_token_is_certain(sequence_log_prob):
     assert_close(result, torch.zeros(4))
 
 
-COUNTS = {(): Counter({5: 4, 6: 3, 7: 1}), (5,): Counter({6: 3, 7: 1}), (5, 6): Counter({5: 2})}
+def make_counts():
+    """New for every check: an answer that changes them spoils no other."""
+    return {
+        (): Counter({5: 4, 6: 3, 7: 1}),
+        (5,): Counter({6: 3, 7: 1}),
+        (5, 6): Counter({5: 2}),
+    }
+
+
+def context_name(context):
+    return f"after {' '.join(map(str, context))}" if context else "empty context"
 
 
 def test_add_k_worked_by_hand(ngram_probability):
     """After 5 came 6 three times and 7 once; with k = 1 and ten tokens: (3 + 1) / (4 + 10)."""
-    assert ngram_probability(6, (5,), COUNTS, vocab_size=10) == pytest.approx(4 / 14)
-    assert ngram_probability(0, (5,), COUNTS, vocab_size=10) == pytest.approx(1 / 14)
-    assert ngram_probability(5, (5, 6), COUNTS, vocab_size=10, k=0.5) == pytest.approx(2.5 / 7)
-    assert ngram_probability(7, (), COUNTS, vocab_size=10, k=2.0) == pytest.approx(3 / 28)
+    counts = make_counts()
+    assert ngram_probability(6, (5,), counts, vocab_size=10) == pytest.approx(4 / 14)
+    assert ngram_probability(0, (5,), counts, vocab_size=10) == pytest.approx(1 / 14)
+    assert ngram_probability(5, (5, 6), counts, vocab_size=10, k=0.5) == pytest.approx(2.5 / 7)
+    assert ngram_probability(7, (), counts, vocab_size=10, k=2.0) == pytest.approx(3 / 28)
 
 
-@pytest.mark.parametrize("k", [1.0, 0.01, 3.0])
-@pytest.mark.parametrize("context", [(), (5,), (5, 6), (9, 9)])
+@pytest.mark.parametrize("k", [1.0, 0.01, 3.0], ids="k = {:g}".format)
+@pytest.mark.parametrize("context", [(), (5,), (5, 6), (9, 9)], ids=context_name)
 def test_the_probabilities_of_all_tokens_sum_to_one(ngram_probability, context, k):
     """k is given to each of the tokens, seen or not: the denominator has to know."""
-    probabilities = [ngram_probability(t, context, COUNTS, vocab_size=11, k=k) for t in range(11)]
+    counts = make_counts()
+    probabilities = [ngram_probability(t, context, counts, vocab_size=11, k=k) for t in range(11)]
     assert sum(probabilities) == pytest.approx(1)
 
 
 def test_without_smoothing_it_is_plain_counting(ngram_probability):
     """k = 0: shares of the counts, and 1/V where a context was never seen (0 / 0)."""
-    assert ngram_probability(6, (5,), COUNTS, vocab_size=10, k=0.0) == pytest.approx(3 / 4)
-    assert ngram_probability(9, (5,), COUNTS, vocab_size=10, k=0.0) == 0
-    assert ngram_probability(9, (8,), COUNTS, vocab_size=10, k=0.0) == pytest.approx(1 / 10)
+    counts = make_counts()
+    assert ngram_probability(6, (5,), counts, vocab_size=10, k=0.0) == pytest.approx(3 / 4)
+    assert ngram_probability(9, (5,), counts, vocab_size=10, k=0.0) == 0
+    assert ngram_probability(9, (8,), counts, vocab_size=10, k=0.0) == pytest.approx(1 / 10)
+
+
+def test_after_an_unseen_context_every_token_is_as_likely(ngram_probability):
+    """Add-k asks no shorter context: k / (k V) is 1/V, for frequent tokens and for unseen ones."""
+    counts = make_counts()
+    assert ngram_probability(9, (8,), counts, vocab_size=10) == pytest.approx(1 / 10)
+    assert ngram_probability(5, (8, 5, 6), counts, vocab_size=10) == pytest.approx(1 / 10)
 
 
 def test_counts_are_only_read(ngram_probability):
     """Asking for an unseen context must not make an entry; a list is a context too."""
-    before = copy.deepcopy(COUNTS)
-    assert ngram_probability(6, [5], COUNTS, vocab_size=10) == pytest.approx(4 / 14)
-    ngram_probability(6, (8, 8), COUNTS, vocab_size=10)
-    assert before == COUNTS
+    counts = make_counts()
+    assert ngram_probability(6, [5], counts, vocab_size=10) == pytest.approx(4 / 14)
+    ngram_probability(6, (8, 8), counts, vocab_size=10)
+    assert counts == make_counts()
 
 
-KN_COUNTS = {
-    (): Counter({5: 2, 6: 1, 7: 1}),  # continuations: after how many different tokens
-    (5,): Counter({6: 3, 7: 1}),
-    (6, 5): Counter({7: 1}),
-}
+def make_continuations():
+    """Of the empty context: how many different tokens stood before each; the rest are counts."""
+    return {
+        (): Counter({5: 2, 6: 1, 7: 1}),
+        (5,): Counter({6: 3, 7: 1}),
+        (6, 5): Counter({7: 1}),
+    }
 
 
 def test_kneser_ney_worked_by_hand(kneser_ney_probability):
     """Ten tokens, D = 3/4. p(7) = (1 - 3/4)/4 + (3/4 · 3/4)(1/10) = 0.11875. After 5, seen four
     times with two types: (1 - 3/4)/4 + (3/4 · 2/4) p(7) = 0.10703125.
     """
-    unigram = kneser_ney_probability(7, (), KN_COUNTS, vocab_size=10)
+    counts = make_continuations()
+    unigram = kneser_ney_probability(7, (), counts, vocab_size=10)
     assert unigram == pytest.approx(0.11875)
-    bigram = kneser_ney_probability(7, (5,), KN_COUNTS, vocab_size=10)
+    bigram = kneser_ney_probability(7, (5,), counts, vocab_size=10)
     assert bigram == pytest.approx(0.10703125)
-    trigram = kneser_ney_probability(7, (6, 5), KN_COUNTS, vocab_size=10)
+    trigram = kneser_ney_probability(7, (6, 5), counts, vocab_size=10)
     assert trigram == pytest.approx(0.25 + 0.75 * 0.10703125)
 
 
-@pytest.mark.parametrize("discount", [0.75, 0.3, 1.0])
-@pytest.mark.parametrize("context", [(), (5,), (6, 5), (5, 6), (9, 5), (9, 9)])
+def test_another_discount_worked_by_hand(kneser_ney_probability):
+    """`discount` is an argument. D = 1/2: p(7) = (1 - 1/2)/4 + (1/2 · 3/4)(1/10) = 0.1625, and
+    after 5: (1 - 1/2)/4 + (1/2 · 2/4) p(7) = 0.165625.
+    """
+    counts = make_continuations()
+    unigram = kneser_ney_probability(7, (), counts, vocab_size=10, discount=0.5)
+    assert unigram == pytest.approx(0.1625)
+    bigram = kneser_ney_probability(7, (5,), counts, vocab_size=10, discount=0.5)
+    assert bigram == pytest.approx(0.165625)
+
+
+@pytest.mark.parametrize("discount", [0.75, 0.3, 1.0], ids="D = {:g}".format)
+@pytest.mark.parametrize("context", [(), (5,), (6, 5), (5, 6), (9, 5), (9, 9)], ids=context_name)
 def test_what_is_taken_is_given_away_again(kneser_ney_probability, context, discount):
-    """The sum over all tokens is one, for contexts seen, half seen and never seen."""
-    options = {"vocab_size": 11, "discount": discount}
-    shares = [kneser_ney_probability(t, context, KN_COUNTS, **options) for t in range(11)]
+    """The sum over all tokens is one, for contexts seen, half seen and never seen; and no token is
+    impossible.
+    """
+    counts, options = make_continuations(), {"vocab_size": 11, "discount": discount}
+    shares = [kneser_ney_probability(t, context, counts, **options) for t in range(11)]
     assert sum(shares) == pytest.approx(1)
     assert min(shares) > 0
 
 
 def test_an_unseen_context_asks_the_shorter_one(kneser_ney_probability):
     """(9, 5) was never seen: the answer is that of (5,), the *newest* token."""
-    asked = kneser_ney_probability(6, (9, 5), KN_COUNTS, vocab_size=10)
+    asked = kneser_ney_probability(6, (9, 5), make_continuations(), vocab_size=10)
     assert asked == pytest.approx(0.5625 + 0.375 * (0.0625 + 0.5625 * 0.1))
 
 
@@ -143,25 +178,51 @@ def test_nothing_counted_knows_nothing(kneser_ney_probability):
     assert counts == {}
 
 
-@pytest.mark.parametrize("scale", [1.0, 100.0, 10_000.0])
-def test_agrees_with_pytorch_at_every_scale(cross_entropy, scale):
-    """log(softmax(x)) is -inf as soon as a probability underflows."""
+TARGETS = torch.tensor([[0, 6, 3, -100, 2], [-100, 5, 4, 0, 6]])
+
+
+def test_agrees_with_pytorch(cross_entropy):
+    """The mean of -log p over the targets that count."""
+    logits = make_logits(2, 5, 7)
+    theirs = F.cross_entropy(logits.reshape(-1, 7), TARGETS.reshape(-1))
+    assert_close(cross_entropy(logits, TARGETS), theirs)
+
+
+@pytest.mark.parametrize("scale", [100.0, 10_000.0], ids="times {:g}".format)
+def test_agrees_with_pytorch_at_large_logits(cross_entropy, scale):
+    """The same mean. If it is right for small logits only: exp overflows, or a probability
+    underflows to 0 and its logarithm is -inf.
+    """
     logits = make_logits(2, 5, 7, scale=scale)
-    targets = torch.tensor([[0, 6, 3, -100, 2], [-100, 5, 4, 0, 6]])
-    theirs = F.cross_entropy(logits.reshape(-1, 7), targets.reshape(-1))
-    assert_close(cross_entropy(logits, targets), theirs)
+    theirs = F.cross_entropy(logits.reshape(-1, 7), TARGETS.reshape(-1))
+    assert_close(cross_entropy(logits, TARGETS), theirs)
+
+
+def test_each_row_has_its_own_maximum(cross_entropy):
+    """Rows 1000 apart, each with equal scores: ln 2, though beside 1000 the exp of 0 vanishes."""
+    logits = torch.tensor([[0.0, 0.0], [1000.0, 1000.0]])
+    assert_close(cross_entropy(logits, torch.tensor([0, 1])), torch.tensor(math.log(2)))
 
 
 def test_a_sure_model_at_large_logits_loses_little(cross_entropy):
-    """10000 against 9998: the loss is log(1 + e^-2) = 0.1269, finer than fp32's grain there."""
-    loss = cross_entropy(torch.tensor([[10_000.0, 9_998.0]]), torch.tensor([0]))
-    assert_close(loss, torch.tensor(math.log1p(math.exp(-2))))
+    """10,000 against 9,999.5: the loss is log(1 + e^-0.5) = 0.4741. fp32 has a grain of 0.001 at
+    10,000, so the difference has to be taken before the logarithm is added.
+    """
+    loss = cross_entropy(torch.tensor([[10_000.0, 9_999.5]]), torch.tensor([0]))
+    assert_close(loss, torch.tensor(math.log1p(math.exp(-0.5))))
 
 
 def test_the_mean_is_over_what_counts(cross_entropy):
     """One target of three is counted: its loss, undivided; ln 5 for equal scores."""
     targets = torch.tensor([-100, 3, -100])
     assert_close(cross_entropy(torch.zeros(3, 5), targets), torch.tensor(math.log(5)))
+
+
+def test_every_target_that_counts_weighs_the_same(cross_entropy):
+    """Three targets in one row, one in the other: a mean over four, not a mean of two means."""
+    logits, targets = make_logits(2, 3, 5, seed=6), torch.tensor([[0, 4, 2], [-100, -100, 1]])
+    theirs = F.cross_entropy(logits.reshape(-1, 5), targets.reshape(-1))
+    assert_close(cross_entropy(logits, targets), theirs)
 
 
 @pytest.mark.parametrize("ignore_index", [0, 4, -1])
@@ -211,6 +272,11 @@ def test_how_the_text_was_cut_makes_no_difference(bits_per_byte):
     assert bits_per_byte(torch.tensor([[1 / 4] * 3]).log(), "ring") == pytest.approx(whole)
 
 
+def test_a_nearly_impossible_token_has_a_price_too(bits_per_byte):
+    """log p = -200: e^-200 is 0 in fp32, and log2(0) is -inf. No need for it: 200 / ln 2 bits."""
+    assert bits_per_byte(torch.tensor([-200.0]), "ab") == pytest.approx(100 / math.log(2))
+
+
 def test_an_empty_text_is_refused(bits_per_byte):
     with pytest.raises(ValueError):
         bits_per_byte(torch.tensor([-1.0]), "")
@@ -236,6 +302,7 @@ def cuts_of(size: int, seed: int) -> list[int]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_psm_has_prefix_then_suffix_then_middle(fill_in_the_middle, seed):
+    """<PRE> prefix <SUF> suffix <MID> middle, cut where one draw of two numbers, sorted, says."""
     document, (start, end) = list(range(10, 21)), cuts_of(11, seed)
     generator = torch.Generator().manual_seed(seed)
     tokens = fill_in_the_middle(document, generator, mode="psm", sentinels=SENTINELS)
@@ -249,6 +316,19 @@ def test_spm_has_suffix_first_and_nothing_after_pre(fill_in_the_middle, seed):
     generator = torch.Generator().manual_seed(seed)
     tokens = fill_in_the_middle(document, generator, mode="spm", sentinels=SENTINELS)
     assert parts_of(tokens) == ([], document[end:], document[:end])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_text_is_cut_between_letters_and_then_encoded(fill_in_the_middle, seed):
+    """Eleven letters are twelve places to cut, though they are 21 bytes: first cut, then encode
+    each part. Otherwise no gap begins inside a token.
+    """
+    document, (start, end) = "Белка рыжая", cuts_of(11, seed)
+    generator = torch.Generator().manual_seed(seed)
+    options = {"mode": "psm", "sentinels": SENTINELS, "encode": lambda text: list(text.encode())}
+    parts = parts_of(fill_in_the_middle(document, generator, **options))
+    expected = document[:start], document[end:], document[start:end]
+    assert [bytes(part).decode(errors="replace") for part in parts] == list(expected)
 
 
 @pytest.mark.parametrize("mode", ["psm", "spm"])

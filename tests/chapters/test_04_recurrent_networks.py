@@ -4,6 +4,7 @@ Oracles: worked by hand, PyTorch's cells, loops over single numbers, a model tha
 """
 
 import math
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -40,8 +41,18 @@ def pytorch_cell(kind: type, weight: torch.Tensor, bias: torch.Tensor) -> nn.Mod
     return cell
 
 
+def assert_unchanged(inputs: Iterable[torch.Tensor], before: Iterable[torch.Tensor]) -> None:
+    if not all(map(torch.equal, inputs, before)):
+        pytest.fail("an input was changed in place: by `*=`, `+=` or a method ending in `_`")
+
+
 def column(*numbers: float) -> torch.Tensor:
     return torch.tensor([numbers])
+
+
+def rows(*parts: float) -> torch.Tensor:
+    """Three rows with these parts: projected, for a state of one number."""
+    return torch.tensor([parts]).repeat(3, 1)
 
 
 LN3 = math.log(3)  # sigmoid(ln 3) = 3/4, sigmoid(-ln 3) = 1/4
@@ -60,13 +71,13 @@ def test_lstm_worked_by_hand(lstm_step):
     assert_close(hidden, column(0.5 * math.tanh(1.625)))
 
 
-@pytest.mark.parametrize("size", [1.0, 100.0])
+@pytest.mark.parametrize("size", [1.0, 100.0], ids=["ordinary gates", "saturated gates"])
 def test_lstm_agrees_with_pytorchs_cell(lstm_step, size):
     """The same weights, the same hidden state and cell, also where every gate is saturated."""
     projected, hidden, weight, bias = step_inputs(4, size=size)
     cell = random_tensor(3, 5, seed=9)
-    mine = lstm_step(projected, (hidden, cell), weight=weight, bias=bias)
     theirs = pytorch_cell(nn.LSTMCell, weight, bias)(projected, (hidden, cell))
+    mine = lstm_step(projected, (hidden, cell), weight=weight, bias=bias)
     assert isinstance(mine, tuple), f"the state is a pair (hidden, cell), not {type(mine).__name__}"
     assert len(mine) == 2
     assert_close(mine[1], theirs[1], msg=lambda text: f"the cell: {text}")
@@ -89,7 +100,7 @@ def test_lstm_leaves_its_inputs_alone_and_keeps_the_dtype(lstm_step):
     projected, hidden, weight, bias, cell = inputs
     result = lstm_step(projected, (hidden, cell), weight=weight, bias=bias)
     assert [each.dtype for each in result] == [torch.float64, torch.float64]
-    assert all(map(torch.equal, inputs, before))
+    assert_unchanged(inputs, before)
 
 
 def gradients_of(step, inputs: list[torch.Tensor], join) -> list[torch.Tensor]:
@@ -100,7 +111,7 @@ def gradients_of(step, inputs: list[torch.Tensor], join) -> list[torch.Tensor]:
 
 
 def test_lstm_gradients_agree_with_pytorchs(lstm_step):
-    """Training goes back through every step: no detach on the way."""
+    """Wrong values give wrong gradients. If only this fails, the way back is cut (`detach`)."""
     projected, hidden, weight, bias = step_inputs(4)
     cell = random_tensor(3, 5, seed=9)
     theirs = pytorch_cell(nn.LSTMCell, weight.double(), bias.double())
@@ -128,21 +139,26 @@ def test_gru_worked_by_hand(gru_step):
     assert_close(state, column(math.tanh(1.5) / 4 + 1.5))
 
 
-@pytest.mark.parametrize("size", [1.0, 100.0])
+@pytest.mark.parametrize("size", [1.0, 100.0], ids=["ordinary gates", "saturated gates"])
 def test_gru_agrees_with_pytorchs_cell(gru_step, size):
     """The same weights, the same state, also where the gates are saturated."""
     projected, state, weight, bias = step_inputs(3, size=size)
-    mine = gru_step(projected, state, weight=weight, bias=bias)
-    assert_close(mine, pytorch_cell(nn.GRUCell, weight, bias)(projected, state))
+    theirs = pytorch_cell(nn.GRUCell, weight, bias)(projected, state)
+    assert_close(gru_step(projected, state, weight=weight, bias=bias), theirs)
 
 
 def test_gru_with_an_update_gate_of_one_keeps_its_state(gru_step):
-    """z *keeps*: with z = 1 nothing is written, with z = 0 everything."""
-    projected = torch.tensor([[0.0, 0.0, 1e3, -1e3, 3.0, 3.0]]).repeat(3, 1)
-    state = torch.tensor([[0.5, 0.5], [-2.0, -2.0], [7.0, 7.0]])
-    new = gru_step(projected, state, weight=torch.zeros(6, 2), bias=torch.zeros(6))
-    assert_close(new[:, 0], state[:, 0])
-    assert_close(new[:, 1], torch.full((3,), math.tanh(3.0)))
+    """z *keeps*: with z = 1 nothing is written, whatever the candidate is."""
+    state = torch.tensor([[0.5], [-2.0], [7.0]])
+    new = gru_step(rows(0.0, 1e3, 3.0), state, weight=torch.zeros(3, 1), bias=torch.zeros(3))
+    assert_close(new, state)
+
+
+def test_gru_with_an_update_gate_of_zero_becomes_its_candidate(gru_step):
+    """z = 0, r = 1/2 and U h + b = 0: the new state is n = tanh(3 + 1/2 · 0)."""
+    state = torch.tensor([[0.5], [-2.0], [7.0]])
+    new = gru_step(rows(0.0, -1e3, 3.0), state, weight=torch.zeros(3, 1), bias=torch.zeros(3))
+    assert_close(new, torch.full((3, 1), math.tanh(3.0)))
 
 
 def test_gru_leaves_its_inputs_alone_and_keeps_the_dtype(gru_step):
@@ -151,11 +167,11 @@ def test_gru_leaves_its_inputs_alone_and_keeps_the_dtype(gru_step):
     before = [each.clone() for each in inputs]
     projected, state, weight, bias = inputs
     assert gru_step(projected, state, weight=weight, bias=bias).dtype == torch.float64
-    assert all(map(torch.equal, inputs, before))
+    assert_unchanged(inputs, before)
 
 
 def test_gru_gradients_agree_with_pytorchs(gru_step):
-    """Training goes back through every step: no detach on the way."""
+    """Wrong values give wrong gradients. If only this fails, the way back is cut (`detach`)."""
     projected, state, weight, bias = step_inputs(3, seed=2)
     theirs = pytorch_cell(nn.GRUCell, weight.double(), bias.double())
 
@@ -179,9 +195,9 @@ def test_mgu_worked_by_hand(mgu_step):
 
 
 def test_mgu_agrees_with_a_loop_over_single_numbers(mgu_step):
-    """Equation 7 of Zhou et al., entry by entry; f multiplies h before the matrix."""
+    """The chapter's three equations, entry by entry; f multiplies h before the matrix."""
     projected, state, weight, bias = (each.double() for each in step_inputs(2, seed=5))
-    new = mgu_step(projected, state, weight=weight, bias=bias)
+    new = mgu_step(projected.clone(), state.clone(), weight=weight, bias=bias)
     for row in range(3):
         h = state[row].tolist()
         forget = []
@@ -197,12 +213,17 @@ def test_mgu_agrees_with_a_loop_over_single_numbers(mgu_step):
 
 
 def test_mgu_with_a_forget_gate_of_zero_keeps_its_state(mgu_step):
-    """A name to remember: here f = 0 *keeps* everything, f = 1 writes anew."""
-    projected = torch.tensor([[-1e3, 1e3, 3.0, 3.0]]).repeat(3, 1)
-    state = torch.tensor([[0.5, 0.5], [-2.0, -2.0], [7.0, 7.0]])
-    new = mgu_step(projected, state, weight=torch.zeros(4, 2), bias=torch.zeros(4))
-    assert_close(new[:, 0], state[:, 0])
-    assert_close(new[:, 1], torch.full((3,), math.tanh(3.0)))
+    """A name to mind: here f = 0 *keeps*, whatever the candidate is."""
+    state = torch.tensor([[0.5], [-2.0], [7.0]])
+    new = mgu_step(rows(-1e3, 3.0), state, weight=torch.zeros(2, 1), bias=torch.zeros(2))
+    assert_close(new, state)
+
+
+def test_mgu_with_a_forget_gate_of_one_becomes_its_candidate(mgu_step):
+    """f = 1 and U = 0: nothing of the old state is left, the new one is tanh(3)."""
+    state = torch.tensor([[0.5], [-2.0], [7.0]])
+    new = mgu_step(rows(1e3, 3.0), state, weight=torch.zeros(2, 1), bias=torch.zeros(2))
+    assert_close(new, torch.full((3, 1), math.tanh(3.0)))
 
 
 def test_mgu_leaves_its_inputs_alone_and_keeps_the_dtype(mgu_step):
@@ -211,11 +232,11 @@ def test_mgu_leaves_its_inputs_alone_and_keeps_the_dtype(mgu_step):
     before = [each.clone() for each in inputs]
     projected, state, weight, bias = inputs
     assert mgu_step(projected, state, weight=weight, bias=bias).dtype == torch.float64
-    assert all(map(torch.equal, inputs, before))
+    assert_unchanged(inputs, before)
 
 
 def test_mgu_gradients_agree_with_finite_differences(mgu_step):
-    """Training goes back through every step: no detach on the way."""
+    """Training goes back through every step. If only this fails, the way is cut (`detach`)."""
     inputs = [each.double().requires_grad_() for each in step_inputs(2, batch=2, dim=3, seed=7)]
     assert torch.autograd.gradcheck(lambda p, h, w, b: mgu_step(p, h, weight=w, bias=b), inputs)
 
@@ -247,12 +268,12 @@ def test_attention_worked_by_hand(additive_attention):
     assert_close(context, torch.tensor([[[0.75 * ATANH - 1.0]]]))
 
 
-@pytest.mark.parametrize("lengths", [None, (7, 1, 4)])
+@pytest.mark.parametrize("lengths", [None, (7, 1, 4)], ids=["no mask", "with padding"])
 def test_attention_agrees_with_a_loop_over_pairs(additive_attention, lengths):
     """One score for every query and every key of the same sequence: v · tanh(W q + U k)."""
     query, keys, given = attention_inputs()
     mask = None if lengths is None else lengths_mask(*lengths)
-    context, weights = additive_attention(query, keys, mask, **given)
+    context, weights = additive_attention(query.clone(), keys.clone(), mask, **given)
     for row, num_keys in enumerate(lengths or (7, 7, 7)):
         for i in range(2):
             scores = [
@@ -296,11 +317,14 @@ def test_attention_is_not_changed_by_what_stands_in_the_padding(additive_attenti
 
 
 def test_attention_scores_of_a_thousand_stay_finite(additive_attention):
-    """exp(1000) is inf: the softmax must be the safe one of chapter 00."""
+    """nan? Either exp(1000) = inf, and the softmax is not the safe one; or the weights are masked
+    after it: those of the real keys were all 0, and sharing out anew is 0 / 0.
+    """
     query, keys, given = attention_inputs(seed=40)
     given["score_weight"] = 1000 * given["score_weight"]
     context, weights = additive_attention(query, keys, lengths_mask(7, 4, 2), **given)
-    assert context.isfinite().all()
+    if not context.isfinite().all():
+        pytest.fail("the context holds nan or inf")
     assert_close(weights.sum(dim=2), torch.ones(3, 2))
 
 
@@ -313,11 +337,11 @@ def test_attention_leaves_its_inputs_alone_and_keeps_the_dtype(additive_attentio
     before = query.clone(), keys.clone(), mask.clone()
     context, weights = additive_attention(query, keys, mask, **given)
     assert (context.dtype, weights.dtype) == (torch.float64, torch.float64)
-    assert all(map(torch.equal, (query, keys, mask), before))
+    assert_unchanged((query, keys, mask), before)
 
 
 def test_attention_gradients_agree_with_finite_differences(additive_attention):
-    """The weights are learned from the loss alone: gradients must reach all of them."""
+    """The weights are learned from the loss alone. If this check alone fails, the way is cut."""
     query, keys, given = attention_inputs(seed=60)
     inputs = [each.double().requires_grad_() for each in (query, keys, *given.values())]
     mask = lengths_mask(7, 4, 2)
@@ -343,19 +367,27 @@ class Adder(nn.Module):
         return 5.0 * nn.functional.one_hot((sums + memory) % 7, 7), sums[:, -1:]
 
 
+FED = pytest.mark.parametrize(
+    "teacher_forcing", [True, False], ids=["teacher forcing", "running freely"]
+)
 SOURCE = torch.tensor([[3, 4, 0], [2, 5, 5]])
 TARGET = torch.tensor([[1, 5, 2, 2], [1, 3, 6, 2]])
 
 
 def test_teacher_forced_choices_worked_by_hand(encode_decode):
-    """Row 1: 7 + 1 = 8, then 13, 15; two source tokens more: 10, 15, 17, mod 7: 3, 1, 3."""
+    """A toy model adds up all tokens it was fed, and chooses that sum, plus the number of source
+    tokens, modulo 7. Row 1: source 3 + 4 = 7; fed 1, 5, 2 the sums are 8, 13, 15; plus 2 source
+    tokens 10, 15, 17; modulo 7: 3, 1, 3.
+    """
     logits = encode_decode(Adder(), SOURCE, TARGET)
     assert logits.shape == (2, 3, 7), "one row of logits for each target token but the first"
     assert logits.argmax(dim=-1).tolist() == [[3, 1, 3], [2, 5, 4]]
 
 
 def test_free_running_choices_worked_by_hand(encode_decode):
-    """Row 1: 8 + 2 = 10, choice 3; then 8 + 3 = 11, + 2 = 13, choice 6; then 17 + 2, choice 5."""
+    """The same toy model, fed its own choices. Row 1: source 7, fed 1: sum 8, plus 2 is 10, choice
+    3. Fed 3: sum 11, plus 2 is 13, choice 6. Fed 6: sum 17, plus 2 is 19, choice 5.
+    """
     logits = encode_decode(Adder(), SOURCE, TARGET, teacher_forcing=False)
     assert logits.shape == (2, 3, 7), "one row of logits for each target token but the first"
     assert logits.argmax(dim=-1).tolist() == [[3, 6, 5], [2, 4, 1]]
@@ -368,7 +400,7 @@ def test_free_running_never_looks_at_the_target(encode_decode):
     assert_close(encode_decode(Adder(), SOURCE, other, teacher_forcing=False), logits)
 
 
-@pytest.mark.parametrize("attention", [None, "general"])
+@pytest.mark.parametrize("attention", [None, "general"], ids=["no attention", "attention"])
 def test_row_t_depends_on_the_target_up_to_its_own_token_only(encode_decode, attention):
     """Logits that saw the token they predict would be perfect in training and useless after."""
     model = small_model(attention)
@@ -384,8 +416,8 @@ def small_model(attention: str | None) -> SequenceToSequence:
     return SequenceToSequence(7, 7, dim=5, kind="lstm", attention=attention)
 
 
-@pytest.mark.parametrize("attention", [None, "additive"])
-@pytest.mark.parametrize("teacher_forcing", [True, False])
+@pytest.mark.parametrize("attention", [None, "additive"], ids=["no attention", "attention"])
+@FED
 def test_logits_agree_with_single_steps(encode_decode, attention, teacher_forcing):
     """Encode once, then hand the state from step to step."""
     model = small_model(attention)
@@ -398,7 +430,7 @@ def test_logits_agree_with_single_steps(encode_decode, attention, teacher_forcin
         token = TARGET[:, place + 1, None] if teacher_forcing else row.argmax(dim=-1)
 
 
-@pytest.mark.parametrize("teacher_forcing", [True, False])
+@FED
 def test_gradients_reach_encoder_and_decoder(encode_decode, teacher_forcing):
     """The encoder learns only through the state and memory that it hands over."""
     model = small_model("dot")

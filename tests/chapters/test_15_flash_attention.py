@@ -3,8 +3,10 @@
 Oracles: fractions worked by hand, PyTorch in fp64 with an explicit mask, counted bytes.
 """
 
+import contextlib
 import functools
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -133,7 +135,7 @@ def run_blockwise(answer, query, key, value, *, capacity=CAPACITY, **flags):
 
 @pytest.mark.parametrize("sizes", [(64, 96), (70, 50), (33, 100), (1, 45)])
 def test_blocks_together_are_attention(blockwise_attention, sizes):
-    """Also where the last block is smaller than the others. Scores are divided by sqrt(dim)."""
+    """Also with a ragged last block. Scores are q k / sqrt(dim), log_sum_exp is m + log l."""
     query, key, value = random_tensors((sizes[0], 6), (sizes[1], 6), (sizes[1], 6))
     output, log_sums, _ = run_blockwise(blockwise_attention, 3 * query, key, value)
     expected, expected_sums = attention_in_fp64(3 * query, key, value, False)
@@ -141,9 +143,12 @@ def test_blocks_together_are_attention(blockwise_attention, sizes):
     assert_near(log_sums, expected_sums.float(), "log_sum_exp")
 
 
-@pytest.mark.parametrize("sizes", [(64, 64), (40, 90), (90, 40)])
+@pytest.mark.parametrize("sizes", [(64, 64), (40, 90), (90, 40), (64, 65)])
 def test_causal_diagonal_ends_in_the_lower_right_corner(blockwise_attention, sizes):
-    """Query i stands at i + keys - queries; before the first key it sees nothing: 0 and +inf."""
+    """Query i stands at i + keys - queries; before the first key it sees nothing: 0 and +inf.
+
+    Of 64 queries on 65 keys the last of block 3 stands at 48, where a block of keys begins.
+    """
     query, key, value = random_tensors((sizes[0], 6), (sizes[1], 6), (sizes[1], 6), seed=1)
     flags = {"block_queries": 16, "block_keys": 24, "is_causal": True}
     output, log_sums, _ = run_blockwise(blockwise_attention, query, key, value, **flags)
@@ -208,9 +213,12 @@ def test_a_single_block_already_has_the_right_gradients(blockwise_backward):
     run_backward(blockwise_backward, (5, 7, 3), seed=1)
 
 
-@pytest.mark.parametrize("sizes", [(40, 40, 6), (20, 50, 6), (50, 20, 6)])
+@pytest.mark.parametrize("sizes", [(40, 40, 6), (20, 50, 6), (50, 20, 6), (64, 65, 6)])
 def test_causal_gradients_use_the_same_corner(blockwise_backward, sizes):
-    """A query that sees nothing has log_sum_exp = +inf, hence weights and gradients of 0."""
+    """A query that sees nothing has log_sum_exp = +inf, hence weights and gradients of 0.
+
+    A block of keys that begins just where the last query of a block stands is seen by that query.
+    """
     flags = {"block_queries": 16, "block_keys": 12, "is_causal": True}
     run_backward(blockwise_backward, sizes, seed=2, **flags)
 
@@ -219,6 +227,16 @@ def test_weights_are_recomputed_in_a_small_fast_memory(blockwise_backward):
     """150 x 300 weights are 180,000 bytes: too many for 61,440, and for slow memory to be asked."""
     memory = run_backward(blockwise_backward, (150, 300, 24), capacity=60 * 1024, seed=3)
     assert_at_most(memory.slow_bytes, 4 * (150 * 24 + 2 * 300 * 24 + 2 * 150), "slow memory taken")
+
+
+@pytest.mark.parametrize(("is_causal", "num_pairs"), [(False, 16), (True, 10)])
+def test_backward_reads_no_more_than_the_walk_needs(blockwise_backward, is_causal, num_pairs):
+    """delta is computed once and read back, a number a query; the future is not loaded."""
+    flags = {"block_queries": 16, "block_keys": 16, "is_causal": is_causal}
+    memory = run_backward(blockwise_backward, (64, 64, 8), seed=4, **flags)
+    once = 4 * 64 * 8  # output and grad_output for delta, key, value
+    each_pair = 16 * 8 + 16 * 8 + 16 + 16 + 16 * 8  # query, dO, log_sum_exp, delta, dQ
+    assert_at_most(memory.bytes_read, 4 * (once + num_pairs * each_pair), "read from slow memory")
 
 
 GUARD = 8192  # numbers before and after a tensor: a kernel that runs over the edge meets them
@@ -237,6 +255,32 @@ def assert_untouched_around(tensor: torch.Tensor, guard: float) -> None:
     outside = torch.cat([buffer[:GUARD], buffer[GUARD + tensor.numel() :]])
     if not torch.equal(outside, torch.full_like(outside, guard)):
         pytest.fail("the kernel wrote beyond the end of the output", pytrace=False)
+
+
+@contextlib.contextmanager
+def watched_reads():
+    """Triton's interpreter tells the address of every number that a kernel reads."""
+    import numpy
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    load, read = InterpreterBuilder.create_masked_load, [numpy.zeros(0, dtype=numpy.uint64)]
+
+    def load_and_tell(builder, pointers, mask, *rest):
+        read.append(pointers.data[mask.data.astype(bool)].astype(numpy.uint64))
+        return load(builder, pointers, mask, *rest)
+
+    with mock.patch.object(InterpreterBuilder, "create_masked_load", load_and_tell):
+        yield lambda: numpy.concatenate(read)
+
+
+def assert_only_read(addresses, tensors: dict[str, torch.Tensor]) -> None:
+    """Every address lies in one of the tensors; else the message names the nearest before it."""
+    starts = {name: each.data_ptr() for name, each in tensors.items()}
+    ends = {name: starts[name] + each.nbytes for name, each in tensors.items()}
+    for address in addresses.tolist():
+        if not any(starts[name] <= address < ends[name] for name in tensors):
+            name = min(tensors, key=lambda name: abs(address - ends[name]))
+            pytest.fail(f"the kernel reads beyond the end of {name}: mask that load", pytrace=False)
 
 
 def run_softmax(kernel, x: torch.Tensor) -> torch.Tensor:
@@ -270,6 +314,17 @@ def test_scores_of_a_thousand_stay_finite_in_the_kernel(fused_softmax):
     assert_near(run_softmax(fused_softmax, x), torch.softmax(x, dim=-1), "output")
 
 
+def test_each_number_is_read_once(fused_softmax):
+    """Maximum, sum and quotient come from one load: what was loaded stays in registers."""
+    (x,) = random_tensors((3, 5), seed=3)
+    x = guarded(x, -9.0)
+    with watched_reads() as addresses:
+        assert_near(run_softmax(fused_softmax, x), torch.softmax(x, dim=-1), "output")
+    num_read = len(addresses())
+    if num_read > x.numel():
+        pytest.fail(f"{num_read} numbers are read, of only {x.numel()} that x has", pytrace=False)
+
+
 def test_rows_of_a_wider_tensor_are_found(fused_softmax):
     """Row r begins at x + r * x_stride; the output's rows lie close together."""
     (wide,) = random_tensors((4, 24), seed=2)
@@ -284,10 +339,14 @@ def run_flash(kernel, query, key, value, *, is_causal=False, blocks=(16, 16), gu
     output = guarded(torch.full_like(query, math.nan), 77.0)
     sizes = {"BLOCK_QUERIES": blocks[0], "BLOCK_KEYS": blocks[1], "DIM": dim}
     grid = (math.ceil(num_queries / blocks[0]),)
-    kernel[grid](*inputs, output, num_queries, num_keys, dim**-0.5, IS_CAUSAL=is_causal, **sizes)
+    with watched_reads() as addresses:
+        kernel[grid](
+            *inputs, output, num_queries, num_keys, dim**-0.5, IS_CAUSAL=is_causal, **sizes
+        )
     assert_untouched_around(output, 77.0)
     expected = attention_in_fp64(query, key, value, is_causal)[0]
     assert_near(output, expected.to(output.dtype), "output")
+    assert_only_read(addresses(), dict(zip(("query", "key", "value"), inputs, strict=True)))
 
 
 def test_one_block_of_queries_and_one_of_keys(flash_kernel):
@@ -308,6 +367,13 @@ def test_rows_and_keys_beyond_the_end_are_left_out(flash_kernel, sizes):
     run_flash(flash_kernel, *random_tensors(*shapes, seed=2))
 
 
+@pytest.mark.parametrize("sizes", [(20, 37), (16, 17)])
+def test_loads_are_masked_whatever_lies_behind(flash_kernel, sizes):
+    """A weight of 0 times whatever lies there is nan if that is nan: mask the load."""
+    shapes = (sizes[0], 16), (sizes[1], 16), (sizes[1], 16)
+    run_flash(flash_kernel, *random_tensors(*shapes, seed=4), guard=math.nan)
+
+
 @pytest.mark.parametrize("sizes", [(48, 48), (20, 45)])
 def test_causal_corner_is_the_lower_right_one(flash_kernel, sizes):
     """Query i stands at i + num_keys - num_queries."""
@@ -315,26 +381,43 @@ def test_causal_corner_is_the_lower_right_one(flash_kernel, sizes):
     run_flash(flash_kernel, *random_tensors(*shapes, seed=3), is_causal=True, blocks=(32, 16))
 
 
-def on_rank(attend, whole, is_causal: bool, zigzag: bool):
+def on_rank(attend, whole, flags):
     """What one rank computes from its blocks, and the bytes that it sends."""
     import torch.distributed as dist
 
     rank, world_size = dist.get_rank(), dist.get_world_size()
-    split = zigzag_split if zigzag else functools.partial(torch.chunk, dim=2)
+    split = zigzag_split if flags["zigzag"] else functools.partial(torch.chunk, dim=2)
     blocks = [split(each, world_size)[rank] for each in whole]
     with count_bytes() as ledger:
-        output = attend(*blocks, is_causal=is_causal, zigzag=zigzag)
+        output = attend(*blocks, **flags)
     return output, ledger.sent_bytes
 
 
-def run_ring(attend, world_size, *, is_causal=False, zigzag=False, length=24):
-    """Compare all ranks' outputs, put together, with full attention; gives the bytes per rank."""
-    whole = random_tensors(*[(2, 3, length, 8)] * 3, seed=world_size)
-    results = run_on_ranks(on_rank, world_size, attend, whole, is_causal, zigzag)
-    outputs = [output for output, _ in results]
+def in_two_groups(attend, sequences, is_causal: bool):
+    """Ranks 0 and 1 attend to one sequence, ranks 2 and 3 to another."""
+    import torch.distributed as dist
+
+    groups = [dist.new_group(pair) for pair in ([0, 1], [2, 3])]
+    which, place = divmod(dist.get_rank(), 2)
+    blocks = [each.chunk(2, dim=2)[place] for each in sequences[which]]
+    return attend(*blocks, is_causal=is_causal, group=groups[which])
+
+
+def assert_full_attention(outputs, whole, is_causal, zigzag=False) -> None:
+    """The ranks' outputs, put together, are the attention of the whole sequence."""
     assert all(isinstance(each, torch.Tensor) for each in outputs), "return a tensor on each rank"
     output = zigzag_join(outputs) if zigzag else torch.cat(outputs, dim=2)
     assert_near(output, attention_in_fp64(*whole, is_causal)[0].float(), "output")
+
+
+def run_ring(attend, world_size, *, length=24, **flags):
+    """Compare all ranks' outputs, put together, with full attention; gives the bytes per rank."""
+    flags = {"is_causal": False, "zigzag": False} | flags
+    query, key, value = random_tensors(*[(2, 3, length, 8)] * 3, seed=world_size)
+    results = run_on_ranks(on_rank, world_size, attend, (query, key, value), flags)
+    stretched = query * flags.get("scale", 8**-0.5) * 8**0.5  # the equation divides by sqrt(8)
+    outputs = [output for output, _ in results]
+    assert_full_attention(outputs, (stretched, key, value), flags["is_causal"], flags["zigzag"])
     return [sent for _, sent in results]
 
 
@@ -351,6 +434,20 @@ def test_causal_mask_uses_positions_in_the_whole_sequence(ring_attention):
 def test_zigzag_blocks_have_their_own_positions(ring_attention):
     """Rank 0 of 2 holds the first and the last quarter: `zigzag_positions` says which."""
     run_ring(ring_attention, 2, is_causal=True, zigzag=True)
+
+
+def test_a_given_scale_replaces_that_of_the_dimension(ring_attention):
+    """`scale=0.3` multiplies the scores; only `None` means 1 / sqrt(dim)."""
+    run_ring(ring_attention, 2, scale=0.3)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_two_groups_are_two_rings(ring_attention, is_causal):
+    """Rank, number of ranks and hops are those of `group`: `ring_shift(key, group=group)`."""
+    sequences = [random_tensors(*[(1, 2, 12, 8)] * 3, seed=seed) for seed in (7, 8)]
+    outputs = run_on_ranks(in_two_groups, 4, ring_attention, sequences, is_causal)
+    for which, whole in enumerate(sequences):
+        assert_full_attention(outputs[2 * which : 2 * which + 2], whole, is_causal)
 
 
 def test_keys_and_values_take_one_hop_less_than_there_are_ranks(ring_attention):

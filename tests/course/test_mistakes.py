@@ -1,6 +1,7 @@
 """Checks with teeth: every known mistake is rejected, and named to the learner who makes it."""
 
 import pytest
+from constant_answers import CONSTANT_ANSWERS
 
 from course_lib.notebook.exercises import EXERCISES
 from course_lib.notebook.mistakes import load_mistakes, name_mistakes
@@ -31,25 +32,7 @@ def test_exercise_has_three_known_mistakes_or_more(stem, exercise):
     assert len(load_mistakes(stem, exercise)) >= 3
 
 
-def returns_none(*args, **kwargs):
-    return None
-
-
-def returns_zero(*args, **kwargs):
-    return 0
-
-
-def returns_its_input(*args, **kwargs):
-    return args[0] if args else next(iter(kwargs.values()))
-
-
-def returns_an_empty_list(*args, **kwargs):
-    return []
-
-
-@pytest.mark.parametrize(
-    "answer", [returns_none, returns_zero, returns_its_input, returns_an_empty_list]
-)
+@pytest.mark.parametrize("answer", CONSTANT_ANSWERS)
 @pytest.mark.parametrize(
     ("stem", "exercise"), EXERCISE_PAIRS, ids=[each.name for _, each in EXERCISE_PAIRS]
 )

