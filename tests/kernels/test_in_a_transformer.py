@@ -3,9 +3,13 @@
 import pytest
 import torch
 
+from kernels.flash_attention import flash_attention
+
+# `make gpu` also runs where only torch, triton and pytest are.
+pytest.importorskip("jaxtyping")
+pytest.importorskip("einops")
 from course_lib.model.config import llama_config
 from course_lib.model.transformer import Transformer
-from kernels.flash_attention import flash_attention
 
 
 @pytest.mark.slow
