@@ -15,6 +15,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stem", "exercise", "mistake"), MISTAKES)
 def test_mistake_is_rejected_and_recognised_as_itself(stem, exercise, mistake):
     """A learner who makes it reads its explanation first, not another's."""
