@@ -1,11 +1,13 @@
 """Triton for a chapter's cells: `from course_lib.notebook.triton_here import tl, triton`.
 
-The interpreter is switched on where there is no GPU. Where Triton is not made for the machine
-(macOS, Windows), both names are stand-ins: cells that define kernels still run, and `kernels_run`
-says in one sentence why nothing is launched.
+The interpreter is switched on, also where there is a GPU: a chapter's tensors lie on the CPU.
+TRITON_INTERPRET=0 prevents it. Where Triton is not made for the machine (macOS, Windows), both
+names are stand-ins: cells that define kernels still run, and `kernels_run` says in one sentence why
+nothing is launched.
 """
 
 import importlib
+import os
 
 
 class _Absent:
@@ -20,12 +22,17 @@ class _Absent:
         return decorated
 
 
-try:
-    importlib.import_module("kernels")  # decides first: compiled or interpreted
-    triton = importlib.import_module("triton")
-    tl = importlib.import_module("triton.language")
-except ImportError:
-    triton = tl = _Absent()
+def _load() -> tuple[object, object]:
+    """triton and triton.language, after `kernels` has switched the interpreter on."""
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+    try:
+        importlib.import_module("kernels")
+        return importlib.import_module("triton"), importlib.import_module("triton.language")
+    except ImportError:
+        return _Absent(), _Absent()
+
+
+triton, tl = _load()
 
 
 def kernels_run() -> bool:

@@ -1,6 +1,7 @@
 """Answers that are kernels: seen through for their source, and absent where Triton is."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -24,6 +25,33 @@ from course_lib.notebook import check, solution
 assert check(fused_softmax) is fused_softmax
 solution("fused_softmax")
 """
+WITH_A_GPU = """
+import torch
+torch.cuda.is_available = lambda: True
+from course_lib.notebook.exercises import find_exercise
+from course_lib.notebook.running import run_checks
+
+for name in ("fused_softmax", "flash_kernel"):
+    stem, exercise = find_exercise(name)
+    assert run_checks(exercise.library_object(), stem, exercise).passed, name
+"""
+
+
+@WITH_TRITON
+@pytest.mark.budget(30)
+@pytest.mark.slow
+def test_beside_a_gpu_kernels_of_a_chapter_are_interpreted(tmp_path):
+    """The tensors of chapter 15 and of its checks lie on the CPU."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_A_GPU],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=120,
+        env={name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"},
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @WITH_TRITON
