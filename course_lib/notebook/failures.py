@@ -1,6 +1,7 @@
 """Words for a failed check: the values that disagree, the line that raised."""
 
 import linecache
+import re
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ MESSAGE_LINES = 14
 SMALL = 24  # tensors up to this many entries are shown whole
 LONGEST = 300  # characters of a value
 COMPARED = "the two differ"
+# What pytest says of `assert tensor.all()`: the check's own line says it better.
+NOISE = re.compile(r"\s*(assert tensor\(False\)$|\+\s+where .*<built-in method)")
 
 
 def describe_failure(excinfo: pytest.ExceptionInfo, answer_file: str | None) -> str:
@@ -27,6 +30,7 @@ def describe_failure(excinfo: pytest.ExceptionInfo, answer_file: str | None) -> 
         text = f"{type(error).__name__}: {text}"
     text = text.replace(f"assert {COMPARED}\n", "")
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not NOISE.match(line)]
     if compared := _compared(excinfo):
         lines = compared
     lines = [line.removeprefix("  ") for line in lines]

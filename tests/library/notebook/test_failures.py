@@ -25,3 +25,13 @@ def test_failures_beyond_four_are_counted(num_failed, words):
     *told, rest = failure_sections(failed)
     assert len(told) == 4
     assert rest.text == f"... and {words}"
+
+
+def test_pytests_words_about_a_tensor_are_left_out():
+    error = AssertionError(
+        "zeros stay zeros\nassert tensor(False)\n +  where tensor(False) = <built-in method all of "
+        "Tensor object at 0x7f>()\n +    where <built-in method all of Tensor> = x.all"
+    )
+    with pytest.raises(AssertionError) as excinfo:
+        raise error
+    assert describe_failure(excinfo, None).splitlines() == ["zeros stay zeros"]
