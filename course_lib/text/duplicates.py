@@ -4,6 +4,7 @@ In reading order: hashes that are the same in every process; exact copies; shing
 Jaccard similarity; its estimate from signatures; pairs found without comparing all; what is kept.
 """
 
+import functools
 import hashlib
 import itertools
 import re
@@ -18,10 +19,12 @@ PRIME = 4_294_967_291
 """The largest prime below 2^32: (multiplier · hash + offset) stays below 2^64, so it is exact."""
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def stable_hash(text: str) -> int:
     """A number from 0 to PRIME - 1 that depends on the text alone.
 
-    Python's `hash` of a text is salted anew in every process: no two runs would agree.
+    Python's `hash` of a text is salted anew in every process: no two runs would agree. The last
+    65,536 are remembered, since words and shingles come again.
     """
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") % PRIME

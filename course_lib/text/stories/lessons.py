@@ -111,23 +111,17 @@ class Cloze(NamedTuple):
 
 
 def cloze_questions(num_stories: int, *, split: Split = "held_out", seed: int = 0) -> list[Cloze]:
-    """Four places of each story where only one continuation is right.
+    """Two places of each story where the world's rules leave one continuation.
 
-    Two ask what the world's rules say (what the hero could not do, how the helper helped), two what
-    was said before (the colour and the thing that came back).
+    "obstacle": what the hero could not do, where the thing lies; "ability": how this helper helped.
     """
     rng = random.Random(f"cloze {split} {seed}")
     questions = []
     for _ in range(num_stories):
         trace = make_trace(rng, split=split)
         told, text = english_slots(trace), tell_english(trace)
-        back = f", and soon the {trace.colour} {trace.object}"
-        for fact, before, answer in (
-            ("obstacle", f" {trace.name} {told['obstacle']}", told["obstacle"]),
-            ("ability", f" The {trace.helper} {told['ability']}", told["ability"]),
-            ("colour", back.removesuffix(f" {trace.object}"), trace.colour),
-            ("object", back, trace.object),
-        ):
-            end = text.rindex(before) + len(before)
-            questions.append(Cloze(fact, text[: end - len(answer) - 1], f" {answer}"))
+        for fact, subject in (("obstacle", trace.name), ("ability", f"The {trace.helper}")):
+            before = f" {subject} {told[fact]}"
+            end = text.rindex(before) + len(before) - len(told[fact]) - 1
+            questions.append(Cloze(fact, text[:end], f" {told[fact]}"))
     return questions
