@@ -47,7 +47,7 @@ def average(step: int) -> list[float]:
 def render(*, step: int, lines: str) -> Figure:
     """Left: the weights up to `step`. Right: bars of their average, ticks of the last ones."""
     domains, history = record()["domains"], record()["history"]
-    figure = Figure(figsize=(9, 3.8))
+    figure = Figure(figsize=(8.4, 3.4))
     over_time, bars = figure.subplots(1, 2, width_ratios=(3, 2))
     width = SMOOTHED[lines]
     curves = [
@@ -56,10 +56,12 @@ def render(*, step: int, lines: str) -> Figure:
     ]
     over_time.add_collection(LineCollection(curves, colors=OKABE_ITO, linewidths=2))
     over_time.set(xlim=(0, len(history)), ylim=(0, 1), title="weights", xlabel="step")
+    over_time.set(xticks=range(0, len(history) + 1, 50), yticks=(0, 0.5, 1))
     places = range(len(domains))
     bars.barh(places, average(step), color=OKABE_ITO[: len(domains)], height=0.6)
     bars.plot(history[step - 1], places, "|", color="black", markersize=22, markeredgewidth=3)
-    bars.set(xlim=(0, 1), title="average; | now", yticks=places, yticklabels=domains)
+    bars.set(xlim=(0, 1), title="average; | now", xticks=(0, 0.5, 1))
+    bars.set(yticks=places, yticklabels=domains)
     bars.invert_yaxis()
     figure.subplots_adjust(wspace=0.45)
     return figure
@@ -73,7 +75,8 @@ def describe(*, step: int, lines: str) -> str:
     """The step's heaviest domains and the average's, in words."""
     domains = record()["domains"]
     now = _heaviest(domains, record()["history"][step - 1])
-    return f"Step {step}: most weight on {now}. Average so far: {_heaviest(domains, average(step))}."
+    so_far = _heaviest(domains, average(step))
+    return f"Step {step}: most weight on {now}. Average so far: {so_far}."
 
 
 def _heaviest(domains: list[str], weights: list[float]) -> str:
