@@ -55,9 +55,7 @@ def write_on(
     for start in range(0, len(prompts), batch_size):
         ids = [[end, *tokenizer.encode(text)] for text in prompts[start : start + batch_size]]
         stops = [end] if stop is None else [end, *_tokens_with(tokenizer, stop)]
-        answers = generate(
-            model, ids, max_new_tokens=max_new_tokens, temperature=0, stop=stops
-        )
+        answers = generate(model, ids, max_new_tokens=max_new_tokens, temperature=0, stop=stops)
         texts = (tokenizer.decode([token for token in a if token != end]) for a in answers)
         completions += [text.split(stop)[0] if stop else text for text in texts]
     return completions
