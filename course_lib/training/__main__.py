@@ -10,12 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, get_args
+from typing import TYPE_CHECKING, NoReturn
 
 from course_lib.text.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
 from course_lib.training.cost import describe_cost
 from course_lib.training.plan import SCHEDULES, Plan
-from course_lib.training.sharded import Ranks, Sharding, joined_ranks
+from course_lib.training.sharded import SHARDINGS, Ranks, joined_ranks
 from course_lib.training.sharded_run import run_plan
 from course_lib.training.sizes import SIZES, find_size
 from course_lib.training.streams import END_OF_TEXT, open_corpus
@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--learning-rate", type=float, metavar="X", help="at its peak (default: the size's)")
     add("--schedule", default="cosine", metavar="NAME", help=", ".join(SCHEDULES))
     add("--accumulate", type=int, metavar="N", help="pieces in which a rank computes its rows")
-    add("--shard", default="full", metavar="HOW", help=", ".join(get_args(Sharding)))
+    add("--shard", default="full", metavar="HOW", help=", ".join(SHARDINGS))
     add("--streams", type=int, default=8, metavar="N", help="of documents: as many as ranks, or 8")
     add("--checkpoint", type=Path, metavar="FOLDER", help="where to save, and to go on from")
     add("--checkpoint-every", type=int, default=1000, metavar="N", help="updates (default: 1000)")

@@ -12,7 +12,7 @@ from course_lib.model.config import TransformerConfig
 from course_lib.text.tokenizers import Tokenizer
 from course_lib.text.tokenizers.tokenizer_json import tokenizer_to_json
 from course_lib.training.schedules import constant, warmup_cosine, warmup_stable_decay
-from course_lib.training.sharded import Sharding
+from course_lib.training.sharded import SHARDINGS
 from course_lib.training.sizes import Size
 
 SCHEDULES = {"cosine": warmup_cosine, "stable-decay": warmup_stable_decay, "constant": constant}
@@ -41,7 +41,7 @@ class Plan:
     learning_rate: float | None = None
     schedule: str = "cosine"
     accumulation: int | None = None
-    sharding: Sharding = "full"
+    sharding: str = "full"
     num_streams: int = 8
     seed: int = 0
     checkpoint: Path | None = None
@@ -60,8 +60,10 @@ class Plan:
                 raise ValueError(f"{name} = {value} must be at least 1")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate = {self.learning_rate} must be more than 0")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule = {self.schedule!r} must be one of {', '.join(SCHEDULES)}")
+        for name, there_are in (("schedule", SCHEDULES), ("sharding", SHARDINGS)):
+            if getattr(self, name) not in there_are:
+                value = getattr(self, name)
+                raise ValueError(f"{name} = {value!r} must be one of {', '.join(there_are)}")
         if self.batch_tokens < self.size.context_length:
             raise ValueError(
                 f"batch_tokens = {self.batch_tokens} must be at least {self.size.context_length}, "

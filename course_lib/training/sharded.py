@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -25,7 +25,7 @@ from course_lib.training.optimizers import clip_gradients
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
-Sharding = Literal["full", "hybrid", "none"]
+SHARDINGS = ("full", "hybrid", "none")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def joined_ranks() -> Iterator[Ranks]:
             dist.destroy_process_group()
 
 
-def make_mesh(ranks: Ranks, sharding: Sharding = "full") -> "DeviceMesh":
-    """A grid (replicas, pieces): "full" (1, ranks), "none" (ranks, 1), "hybrid" (machines, ranks).
+def make_mesh(ranks: Ranks, sharding: str = "full") -> "DeviceMesh":
+    """A grid of replicas by pieces: "full" 1 x ranks, "none" ranks x 1, "hybrid" machines x ranks.
 
     "full" is ZeRO-3: least memory. "hybrid" keeps the pieces of one replica on one machine, whose
     links are fast, and sends only gradients between machines. "none" is data parallelism.
@@ -83,11 +83,9 @@ def make_mesh(ranks: Ranks, sharding: Sharding = "full") -> "DeviceMesh":
     """
     from torch.distributed.device_mesh import init_device_mesh
 
-    if sharding not in get_args(Sharding):
-        raise ValueError(f"shard = {sharding!r} must be one of {', '.join(get_args(Sharding))}")
     if sharding == "full":
         return init_device_mesh(ranks.device.type, (ranks.world_size,))
-    num_pieces = 1 if sharding == "none" else ranks.local_size
+    num_pieces = {"hybrid": ranks.local_size, "none": 1}[sharding]
     shape = (ranks.world_size // num_pieces, num_pieces)
     return init_device_mesh(ranks.device.type, shape, mesh_dim_names=("replicas", "pieces"))
 
@@ -96,7 +94,7 @@ def shard_model(
     config: TransformerConfig,
     ranks: Ranks,
     *,
-    sharding: Sharding = "full",
+    sharding: str = "full",
     seed: int | None = 0,
     attention: AttentionFunction = attention,
 ) -> nn.Module:

@@ -82,7 +82,7 @@ def read_run(checkpoint: Path) -> tuple[dict[str, Any], dict[int, Position]]:
             stored = json.loads(file.read_text(encoding="utf-8"))
             positions |= {int(number): position for number, position in stored.items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise ValueError(_damaged(checkpoint, error)) from None
+        raise ValueError(not_whole(checkpoint, error)) from None
     return run, positions
 
 
@@ -102,7 +102,7 @@ def load_sharded(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Opti
         dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(checkpoint)))
     except dcp.api.CheckpointException as error:
         reason = next(iter(error.failures.values()))[0]
-        raise ValueError(_damaged(checkpoint, reason)) from None
+        raise ValueError(not_whole(checkpoint, reason)) from None
     set_state_dict(
         model,
         optimizer,
@@ -172,7 +172,8 @@ def _sync(folder: Path) -> None:
         os.close(opened)
 
 
-def _damaged(checkpoint: Path, error: Any) -> str:
+def not_whole(checkpoint: Path, error: Any) -> str:
+    """What to say of a checkpoint that cannot be read."""
     return (
         f"{checkpoint} is no whole checkpoint of this model ({str(error).splitlines()[0]}): remove "
         "that folder to go on from the one before, or give another folder"

@@ -7,6 +7,7 @@ import math
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +28,7 @@ from course_lib.training.sharded_checkpoints import (
     export_model,
     load_sharded,
     newest_checkpoint,
+    not_whole,
     read_run,
     save_sharded,
 )
@@ -85,9 +87,7 @@ def _begin(plan: Plan, ranks: Ranks, tokenizer: Tokenizer, dataset: "IterableDat
     record, positions = Record(), {}
     checkpoint = None if plan.checkpoint is None else newest_checkpoint(plan.checkpoint)
     if checkpoint is not None:
-        stored, positions = read_run(checkpoint)
-        _check_same(checkpoint, stored["identity"], identity)
-        record = Record(**{**stored["record"], "state": "running"})
+        record, positions = _stored(checkpoint, identity)
     model = shard_model(
         plan.config,
         ranks,
@@ -166,13 +166,20 @@ def _save(run: _Run) -> None:
         )
 
 
-def _check_same(checkpoint, stored: dict, identity: dict) -> None:
-    for name, value in identity.items():
-        if stored.get(name) != value:
-            raise ValueError(
-                f"{checkpoint} is of a run with {name} = {stored.get(name)}, not {value}: go on "
-                "with the same, or give another folder"
-            )
+def _stored(checkpoint: Path, identity: dict) -> tuple[Record, dict[int, Position]]:
+    """A checkpoint's record and positions, if it is of this model and this data."""
+    run, positions = read_run(checkpoint)
+    try:
+        stored, record = run["identity"], Record(**{**run["record"], "state": "running"})
+        differing = {name: stored[name] for name in identity if stored[name] != identity[name]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(not_whole(checkpoint, repr(error))) from None
+    for name, value in differing.items():
+        raise ValueError(
+            f"{checkpoint} is of a run with {name} = {value}, not {identity[name]}: go on with the "
+            "same, or give another folder"
+        )
+    return record, positions
 
 
 def _how_to_go_on(plan: Plan, done: int, num_steps: int) -> str:

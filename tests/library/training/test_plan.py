@@ -73,6 +73,7 @@ def test_pieces_keep_a_rank_below_8192_tokens_at_once():
         ({"learning_rate": 0.0}, "learning_rate = 0.0 must be more than 0"),
         ({"learning_rate": math.nan}, "learning_rate = nan must be more than 0"),
         ({"schedule": "linear"}, "schedule = 'linear' must be one of cosine, stable-decay"),
+        ({"sharding": "half"}, "sharding = 'half' must be one of full, hybrid, none"),
         ({"batch_tokens": 127}, "batch_tokens = 127 must be at least 128"),
     ],
 )
