@@ -1,6 +1,7 @@
 """The command, on one process, on several, and under torchrun; interrupted and gone on with."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -56,7 +57,7 @@ def test_any_number_of_processes_makes_the_same_run_and_goes_on_from_any_other(
     options = ("--checkpoint-every", "2")
     assert main(command(bytes_folder, one, 4)) == 0
     expected = losses(one)
-    assert expected[0] == pytest.approx(torch.tensor(320.0).log(), abs=0.05)
+    assert expected[0] == pytest.approx(math.log(320), abs=0.1)  # nothing is known yet
     assert expected[-1] < expected[0] - 0.5
     arguments = command(bytes_folder, four, 4, *options)
     assert run_on_ranks(main, 4, arguments, timeout_seconds=PATIENCE) == [0] * 4
@@ -85,14 +86,14 @@ def test_torchrun_ends_at_sigterm_with_a_checkpoint_for_one_process(tmp_path, by
     process = subprocess.Popen(
         [*launcher, "--nproc-per-node", "2", "-m", "course_lib.training", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     said = b""
-    while b" 2/100000 " not in said and (read := process.stderr.read(1)):
+    while b" 2/100000 " not in said and (read := process.stdout.read(1)):
         said += read
     process.send_signal(signal.SIGTERM)
-    said += process.stderr.read()
+    said += process.stdout.read()
     assert process.wait() != 0
     assert b"the same command goes on from" in said, said.decode()
     run, _ = read_run(newest_checkpoint(stopped))
