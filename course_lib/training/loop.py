@@ -140,7 +140,7 @@ def train(
             if checkpoint is not None and saves:
                 extra = {"seed": seed, "record": record.to_json()}
                 save_checkpoint(checkpoint, model, updater, extra=extra)
-            bar.set_postfix_str(_summary(record), refresh=False)
+            bar.set_postfix_str(record.summary, refresh=False)
             bar.update()
             if plot is not None:
                 plot(record)
@@ -223,14 +223,6 @@ def _check_counts(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} = {value} must be at least 1")
-
-
-def _summary(record: Record) -> str:
-    recent = record.losses[-20:]
-    speed = f"{record.tokens_per_second:,.0f} tokens/s"
-    if record.mfu is not None:
-        speed += f", {record.mfu:.0%} of the peak"
-    return f"loss {sum(recent) / len(recent):.3f}, {speed}"
 
 
 def _not_finite(value: float, norm: float, step: int, checkpoint: str | Path | None) -> str:

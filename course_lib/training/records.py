@@ -48,6 +48,15 @@ class Record:
             return None
         return self.tokens_per_second * self.token_flops / self.peak_flops
 
+    @property
+    def summary(self) -> str:
+        """The mean of the last 20 losses and the speed, in a line that stays while training."""
+        recent = self.losses[-20:]
+        speed = f"{self.tokens_per_second:,.0f} tokens/s"
+        if self.mfu is not None:
+            speed += f", {self.mfu:.0%} of the peak"
+        return f"loss {sum(recent) / max(1, len(recent)):.3f}, {speed}"
+
     def to_json(self) -> dict[str, Any]:
         """The record as a dictionary of plain values."""
         return dataclasses.asdict(self)
