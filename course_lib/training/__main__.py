@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import torch.distributed as dist
+
 from course_lib.text.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
 from course_lib.training.cost import describe_cost
 from course_lib.training.plan import SCHEDULES, Plan
-from course_lib.training.sharded import SHARDINGS, Ranks, joined_ranks
+from course_lib.training.sharded import SHARDINGS, AgreedError, Ranks, agreed, joined_ranks
 from course_lib.training.sharded_run import run_plan
 from course_lib.training.sizes import SIZES, find_size
 from course_lib.training.streams import END_OF_TEXT, open_corpus
@@ -33,21 +35,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with joined_ranks() as ranks:
         try:
             return _run(options, ranks)
+        except AgreedError as error:
+            if ranks.is_first:
+                print(f"error: {error}", file=sys.stderr, flush=True)
+            dist.barrier()  # torchrun ends all when one has ended: not before it is said
         except (ValueError, OSError) as error:
-            if ranks.is_first:  # what is wrong with the options is wrong on every rank
-                print(f"error: {error}", file=sys.stderr)
-            return 2
+            print(f"error on rank {ranks.rank}: {error}", file=sys.stderr)
+    return 2
 
 
 def _run(options: argparse.Namespace, ranks: Ranks) -> int:
-    tokenizer = dataset = None
-    if options.tokenizer is not None:
-        tokenizer = load_tokenizer(options.tokenizer)
-    if not options.dry_run:
-        dataset = open_corpus(options.corpus, seed=options.seed, online=options.online)
-        tokenizer = tokenizer or train_tokenizer(dataset)
-    plan = make_plan(options, tokenizer)
-    plan.pieces(ranks.world_size)  # refuses before anything is computed
+    with agreed(ranks):
+        tokenizer = dataset = None
+        if options.tokenizer is not None:
+            tokenizer = load_tokenizer(options.tokenizer)
+        if not options.dry_run:
+            dataset = open_corpus(options.corpus, seed=options.seed, online=options.online)
+            tokenizer = tokenizer or train_tokenizer(dataset)
+        plan = make_plan(options, tokenizer)
+        plan.pieces(ranks.world_size)  # refuses what the ranks cannot share
     cost = describe_cost(plan, ranks)
     if ranks.is_first:
         print(cost, flush=True)
