@@ -5,13 +5,16 @@ skills within a story, facts, reading, problems and programs, and `measure_skill
 Stories are of pairs held out of training, problems and tasks of those never shown.
 """
 
+import dataclasses
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from string import Formatter
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from course_lib.inference.generate import generate
 from course_lib.model.modes import evaluating
@@ -55,9 +58,7 @@ def write_on(
     for start in range(0, len(prompts), batch_size):
         ids = [[end, *tokenizer.encode(text)] for text in prompts[start : start + batch_size]]
         stops = [end] if stop is None else [end, *_tokens_with(tokenizer, stop)]
-        answers = generate(
-            model, ids, max_new_tokens=max_new_tokens, temperature=0, stop=stops
-        )
+        answers = generate(model, ids, max_new_tokens=max_new_tokens, temperature=0, stop=stops)
         texts = (tokenizer.decode([token for token in a if token != end]) for a in answers)
         completions += [text.split(stop)[0] if stop else text for text in texts]
     return completions
@@ -84,10 +85,10 @@ def measure_loss(
     ids = sorted(([end, *tokenizer.encode(text), end] for text in texts), key=len)
     for start in range(0, len(ids), batch_size):
         rows = [torch.tensor(row) for row in ids[start : start + batch_size]]
-        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-100)
+        padded = pad_sequence(rows, batch_first=True, padding_value=-100)
         with evaluating(model):
             logits = model(padded[:, :-1].clamp(min=0))
-        nats += torch.nn.functional.cross_entropy(
+        nats += F.cross_entropy(
             logits.flatten(0, 1), padded[:, 1:].flatten(), ignore_index=-100, reduction="sum"
         ).item()
     num_bytes = sum(len(text.encode()) for text in texts)
@@ -126,11 +127,11 @@ def story_skills(
 
 def _helper_words(trace: Trace, language: str) -> list[str]:
     """Every helper that could do it and whose gender fits the trait told before."""
-    from dataclasses import replace
-
     slots_of = LANGUAGES[language][1]
     told = slots_of(trace)["helper_trait"]
-    possible = (slots_of(replace(trace, helper=each)) for each in HELPERS_OF[trace.spot])
+    possible = (
+        slots_of(dataclasses.replace(trace, helper=each)) for each in HELPERS_OF[trace.spot]
+    )
     return [slots["helper"] for slots in possible if slots["helper_trait"] == told]
 
 
@@ -242,6 +243,6 @@ def measure_skills(
     return skills
 
 
-def _share(right: "object") -> float:
-    right = list(right)
-    return sum(right) / len(right)
+def _share(right: Iterable[bool]) -> float:
+    counted = list(right)
+    return sum(counted) / len(counted)

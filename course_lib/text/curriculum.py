@@ -21,7 +21,6 @@ from course_lib.text.stories.problems import (
 )
 from course_lib.text.stories.programs import write_tasks
 from course_lib.text.stories.questions import ask, request_story
-from course_lib.text.stories.world import require
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -153,16 +152,3 @@ def tokenizer_texts(num_documents: int, *, seed: int = 0) -> Iterator[str]:
             yield "\n".join(request_story(facts, language) for language in ("en", "ru"))
         if index % 16 == 0:
             yield CHAT_WORDS
-
-
-__all__ = [
-    "DOMAINS",
-    "END_OF_TEXT",
-    "SPECIAL_TOKENS",
-    "Document",
-    "load_curriculum",
-    "make_document",
-    "require",
-    "tokenizer_texts",
-    "training_problem",
-]
