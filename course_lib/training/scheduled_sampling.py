@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from course_lib.model.modes import device_of
-from course_lib.text.batches import Batch, mixed_seed, seeded_generator
+from course_lib.text.batches import IGNORED, Batch, mixed_seed, seeded_generator
 from course_lib.training.loop import next_token_loss
 
 
@@ -86,10 +86,10 @@ class MixedBatches:
 def scheduled_sampling_loss(model: Callable[..., Tensor], mixed: MixedBatch) -> Float[Tensor, ""]:
     """The next-token loss on a text into which the model has written: a `loss` for `train`.
 
-    Two passes: the first, without gradients, writes after the gold text a token drawn at every
-    place; the second learns from the mixture. So a word of its own has only gold words before it in
-    the first pass, and a step costs a forward pass more: all places at once, where writing one
-    after the other would cost as many passes as there are tokens.
+    Two passes: the first, without gradients, draws at every place what the model writes after the
+    gold text; the second learns from the mixture. A step costs a forward pass more, where writing
+    word by word would cost one for every token. Tokens that no counted target asks for (a prompt)
+    stay as they are.
 
     Mihaylova and Martins 2019, https://arxiv.org/abs/1906.07651, section 3. Chapter 07.
     """
@@ -99,9 +99,10 @@ def scheduled_sampling_loss(model: Callable[..., Tensor], mixed: MixedBatch) -> 
     generator = seeded_generator(mixed.seed)
     with torch.no_grad():
         logits = model(batch.tokens, **batch.restrictions)
+    following = batch.tokens.roll(-1, dims=1)
     tokens = scheduled_sampling_inputs(
         batch.tokens,
-        _drawn(logits, generator),
+        _drawn(logits, generator).where(batch.targets != IGNORED, following),
         mixed.share,
         positions=batch.positions,
         generator=generator,

@@ -7,7 +7,7 @@ from torch import nn
 
 from course_lib.model.config import llama_config
 from course_lib.model.transformer import Transformer
-from course_lib.text.batches import Batch, RandomBatches, pack_documents
+from course_lib.text.batches import IGNORED, Batch, RandomBatches, pack_documents
 from course_lib.training import next_token_loss, train
 from course_lib.training.scheduled_sampling import (
     MixedBatch,
@@ -42,6 +42,15 @@ def test_the_model_reads_its_own_words_and_is_asked_for_the_gold_ones():
     assert mixed.tolist() == [[0, 1, 6, 6, 0, 1, 4]]
     expected = F.cross_entropy(model(mixed).flatten(0, 1), batch.targets.flatten())
     torch.testing.assert_close(loss, expected)
+
+
+def test_a_prompt_is_not_written_over():
+    """Tokens 5, 5 are given: no target asks for them. What follows them is the model's."""
+    model = Certain(7)
+    targets = torch.tensor([[IGNORED, IGNORED, 3, 3]])
+    batch = Batch(torch.tensor([[5, 5, 5, 3]]), targets)
+    scheduled_sampling_loss(model, MixedBatch(batch, 1.0, seed=0))
+    assert model.seen[1].tolist() == [[5, 5, 5, 6]]
 
 
 def test_without_own_words_it_is_teacher_forcing_at_teacher_forcings_price():
