@@ -145,7 +145,7 @@ def train_prompting_model(
         ShuffledBatches(tokens, BATCH_SIZE, CONTEXT_LENGTH, seed=seed),
         num_steps=num_steps,
         optimizer=functools.partial(adamw, learning_rate=LEARNING_RATE),
-        schedule=functools.partial(warmup_cosine, warmup_steps=100, final=0.02),
+        schedule=functools.partial(warmup_cosine, final=0.02),
         seed=seed,
         progress=progress,
     )
