@@ -2,7 +2,7 @@
 
 In reading order: `causal_mask` and the three other masks, `masked_softmax`,
 `scaled_dot_product_attention`, and `attention`, the one signature that every implementation in the
-course shares.
+course shares; then what implementations share, `visible_keys` and `group_size`.
 """
 
 import functools
@@ -117,20 +117,27 @@ def attention(
     Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, eq. 1; grouped heads: Ainslie et al.
     2023, https://arxiv.org/abs/2305.13245. Chapter 05.
     """
-    num_heads, num_kv_heads, dim = query.shape[1], key.shape[1], query.shape[-1]
-    if num_kv_heads == 0 or num_heads % num_kv_heads:
-        raise ValueError(
-            f"num_heads={num_heads} of the query must be a multiple of the key's {num_kv_heads}"
-        )
-    visible = _visible_keys(query, key, mask, is_causal, window, lengths, documents)
-    key, value = (each.repeat_interleave(num_heads // num_kv_heads, dim=1) for each in (key, value))
-    scores = query @ key.transpose(-2, -1) * (dim**-0.5 if scale is None else scale)
+    groups = group_size(query, key)
+    visible = visible_keys(query, key, mask, is_causal, window, lengths, documents)
+    if groups > 1:
+        key, value = (each.repeat_interleave(groups, dim=1) for each in (key, value))
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if bias is not None:
         scores = scores + bias
     return masked_softmax(scores, visible) @ value
 
 
-def _visible_keys(
+def group_size(query: Float[Tensor, "_ heads _ _"], key: Float[Tensor, "_ kv_heads _ _"]) -> int:
+    """How many query heads share a key head; ValueError where they do not divide."""
+    num_heads, num_kv_heads = query.shape[1], key.shape[1]
+    if num_kv_heads == 0 or num_heads % num_kv_heads:
+        raise ValueError(
+            f"num_heads={num_heads} of the query must be a multiple of the key's {num_kv_heads}"
+        )
+    return num_heads // num_kv_heads
+
+
+def visible_keys(
     query: Tensor,
     key: Tensor,
     mask: Tensor | None,

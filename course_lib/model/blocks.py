@@ -104,6 +104,7 @@ class Stack(nn.Module):
     ) -> Float[Tensor, "batch time dim"]:
         """Embedded tokens -> vectors; `given`: lengths, documents, memory, memory_lengths."""
         places = self.positions[0].embed(positions)  # may refuse: before the cache is changed
+        turns = self.positions[0].turns(positions, x.dtype)
         keys_at = positions if cache is None else cache.reserve(positions)
         x = x if places is None else x + places
         x = self.dropout(x if self.embedding_norm is None else self.embedding_norm(x))
@@ -111,6 +112,7 @@ class Stack(nn.Module):
             x = block(
                 x,
                 scheme=self.scheme(index),
+                turns=turns,
                 query_positions=positions,
                 key_positions=keys_at,
                 cache=None if cache is None else cache.layer(index),

@@ -16,6 +16,7 @@ from course_lib.model.config import TransformerConfig
 if TYPE_CHECKING:
     from course_lib.model.cache import LayerCache
     from course_lib.model.positions import Positions
+    from course_lib.model.positions.base import Turns
 
 AttentionFunction = Callable[..., Tensor]
 
@@ -93,6 +94,7 @@ class MultiHeadAttention(nn.Module):
         memory: Float[Tensor, "batch keys dim"] | None = None,
         *,
         scheme: "Positions | None" = None,
+        turns: "Turns | None" = None,
         query_positions: Int[Tensor, "*#batch queries"] | None = None,
         key_positions: Int[Tensor, "*#batch all_keys"] | None = None,
         cache: "LayerCache | None" = None,
@@ -100,15 +102,16 @@ class MultiHeadAttention(nn.Module):
     ) -> Float[Tensor, "batch queries dim"]:
         """Self-attention, or with `memory` cross-attention.
 
-        `scheme` places queries and keys; keys go into the cache already turned. `visible` goes on
-        to the attention function: is_causal, lengths, documents.
+        `scheme` places queries and keys; keys go into the cache already turned. `turns` are its own
+        for these positions, where all layers share them. `visible` goes on to the attention
+        function: is_causal, lengths, documents.
         """
         source = x if memory is None else memory
         query = split_heads(self.query(x), self.num_heads)
         key, value = (split_heads(p(source), self.num_kv_heads) for p in (self.key, self.value))
         if scheme is not None:
-            query = scheme.rotate_query(query, query_positions)
-            key = scheme.rotate_key(key, query_positions)
+            query = scheme.rotate_query(query, query_positions, turns)
+            key = scheme.rotate_key(key, query_positions, turns)
         if cache is not None:
             key, value = cache.append(key, value)
         scale = self.scale

@@ -45,7 +45,7 @@ def adamw(
     groups = parameter_groups(model, weight_decay)
     if not groups:
         raise ValueError("the model has no parameter to train: every requires_grad is False")
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float | int) -> Float[Tensor, ""]:

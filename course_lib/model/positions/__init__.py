@@ -32,6 +32,7 @@ from course_lib.model.positions.rotary import (
     XposPositions,
     apply_rope,
     rotate,
+    rotation_turns,
     xpos_scale,
 )
 from course_lib.model.positions.schemes import SCHEMES, make_positions
@@ -59,6 +60,7 @@ __all__ = [
     "pairwise_distances",
     "relative_shift",
     "rotate",
+    "rotation_turns",
     "sinusoidal",
     "t5_bucket",
     "transformer_xl_scores",

@@ -3,8 +3,12 @@
 In reading order: `pairwise_distances`, from which every relative scheme starts, and `Positions`.
 """
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+Turns = tuple[Float[Tensor, "*#batch 1 time half"], Float[Tensor, "*#batch 1 time half"]]
+"""Cosine and sine of each pair's angle at each position, the same for all heads."""
 
 
 def pairwise_distances(
@@ -17,8 +21,8 @@ def pairwise_distances(
 class Positions(nn.Module):
     """No positions at all (NoPE), and the protocol: a scheme overrides the places it uses.
 
-    A model calls `embed` once, and in every layer `rotate_query` and `rotate_key` (keys are cached
-    rotated), `bias` on what these returned, and attention with `scale`. Positions have shape
+    A model calls `embed` and `turns` once, and in every layer `rotate_query` and `rotate_key` (keys
+    are cached rotated), `bias` on what these returned, and attention with `scale`. Positions are
     (time,) or (batch, time), any order, any start; with a cache a query's are the newest.
     A causal model without positions still knows how many tokens precede.
 
@@ -34,14 +38,27 @@ class Positions(nn.Module):
         """What is added to the token embeddings, in fp32 unless learned; None is nothing."""
         return None
 
+    def turns(self, positions: Int[Tensor, "*batch time"], dtype: torch.dtype) -> Turns | None:
+        """What the rotations of all layers share, for vectors of this dtype; None is nothing."""
+        return None
+
     def rotate_query(
-        self, query: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*batch time"]
+        self,
+        query: Float[Tensor, "batch heads time dim"],
+        positions: Int[Tensor, "*batch time"],
+        turns: Turns | None = None,
     ) -> Float[Tensor, "batch heads time dim"]:
-        """The query with its position turned into it, same shape and dtype."""
+        """The query with its position turned into it, same shape and dtype.
+
+        `turns` are those of the positions, computed here unless given.
+        """
         return query
 
     def rotate_key(
-        self, key: Float[Tensor, "batch kv_heads time dim"], positions: Int[Tensor, "*batch time"]
+        self,
+        key: Float[Tensor, "batch kv_heads time dim"],
+        positions: Int[Tensor, "*batch time"],
+        turns: Turns | None = None,
     ) -> Float[Tensor, "batch kv_heads time dim"]:
         """The key with its position turned into it, same shape and dtype."""
         return key

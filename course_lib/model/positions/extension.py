@@ -11,7 +11,8 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from course_lib.model.positions.absolute import angular_frequencies
-from course_lib.model.positions.rotary import RotaryPositions, apply_rope, rotate
+from course_lib.model.positions.base import Turns
+from course_lib.model.positions.rotary import RotaryPositions, rotation_turns
 
 
 def interpolate_positions(
@@ -39,10 +40,8 @@ class InterpolatedPositions(RotaryPositions):
         _check_scale(scale)
         self.rope_scale = scale
 
-    def rotate(
-        self, x: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
-    ) -> Float[Tensor, "batch heads time dim"]:
-        return apply_rope(x, interpolate_positions(positions, self.rope_scale), self.base)
+    def turns(self, positions: Real[Tensor, "*#batch time"], dtype: torch.dtype) -> Turns:
+        return super().turns(interpolate_positions(positions, self.rope_scale), dtype)
 
 
 def yarn_frequencies(
@@ -90,13 +89,12 @@ class YarnPositions(RotaryPositions):
         _check_scale(scale)
         self.rope_scale, self.context_length = scale, context_length
 
-    def rotate(
-        self, x: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
-    ) -> Float[Tensor, "batch heads time dim"]:
+    def turns(self, positions: Int[Tensor, "*#batch time"], dtype: torch.dtype) -> Turns:
         frequencies, factor = yarn_frequencies(
             self.head_dim, self.rope_scale, context_length=self.context_length, base=self.base
         )
-        return rotate(x, positions, frequencies.to(x.device)) * factor
+        cos, sin = rotation_turns(positions, frequencies.to(positions.device), dtype)
+        return cos * factor, sin * factor
 
 
 def _check_scale(scale: float) -> None:

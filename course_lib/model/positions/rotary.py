@@ -1,6 +1,7 @@
 """Query and key turned by an angle that grows with their position: RoPE, and xPos with a decay.
 
-In reading order: `rotate`, `apply_rope`, `RotaryPositions`; `xpos_scale`, `XposPositions`.
+In reading order: `rotation_turns` and `turn`, `rotate`, `apply_rope`, `RotaryPositions`;
+`xpos_scale`, `XposPositions`.
 """
 
 import torch
@@ -8,7 +9,33 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from course_lib.model.positions.absolute import angular_frequencies
-from course_lib.model.positions.base import Positions
+from course_lib.model.positions.base import Positions, Turns
+
+
+def rotation_turns(
+    positions: Real[Tensor, "*#batch time"],
+    frequencies: Float[Tensor, "half"],
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Float[Tensor, "*#batch 1 time half"], Float[Tensor, "*#batch 1 time half"]]:
+    """cos and sin of position * frequency_i, with a dimension for the heads.
+
+    Angles are taken in fp32 at least: beyond 2,048 fp16 has even numbers only, a radian apart from
+    the odd ones.
+    """
+    dtype = torch.promote_types(dtype, torch.float32)
+    angles = positions.to(dtype)[..., None, :, None] * frequencies.to(dtype)
+    return angles.cos(), angles.sin()
+
+
+def turn(
+    x: Float[Tensor, "batch heads time dim"],
+    cos: Float[Tensor, "*#batch 1 time dim//2"],
+    sin: Float[Tensor, "*#batch 1 time dim//2"],
+) -> Float[Tensor, "batch heads time dim"]:
+    """The pair (x_i, x_{i + dim/2}) times the matrix [[cos, -sin], [sin, cos]]."""
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 def rotate(
@@ -16,16 +43,8 @@ def rotate(
     positions: Real[Tensor, "*#batch time"],
     frequencies: Float[Tensor, "dim//2"],
 ) -> Float[Tensor, "batch heads time dim"]:
-    """Turn the pair (x_i, x_{i + dim/2}) by the angle position * frequency_i.
-
-    Angles are taken in fp32 at least: beyond 2,048 fp16 has even numbers only, a radian apart from
-    the odd ones.
-    """
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    angles = positions.to(dtype)[..., None, :, None] * frequencies.to(dtype)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    """Turn the pair (x_i, x_{i + dim/2}) by the angle position * frequency_i."""
+    return turn(x, *rotation_turns(positions, frequencies, x.dtype))
 
 
 def apply_rope(
@@ -56,21 +75,25 @@ class RotaryPositions(Positions):
         angular_frequencies(head_dim, base)  # refuses an odd head_dim here, not in the first batch
         self.head_dim, self.base = head_dim, base
 
+    def turns(self, positions: Real[Tensor, "*#batch time"], dtype: torch.dtype) -> Turns:
+        frequencies = angular_frequencies(self.head_dim, self.base, device=positions.device)
+        return rotation_turns(positions, frequencies, dtype)
+
     def rotate_query(
-        self, query: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
+        self,
+        query: Float[Tensor, "batch heads time dim"],
+        positions: Int[Tensor, "*#batch time"],
+        turns: Turns | None = None,
     ) -> Float[Tensor, "batch heads time dim"]:
-        return self.rotate(query, positions)
+        return turn(query, *(turns or self.turns(positions, query.dtype)))
 
     def rotate_key(
-        self, key: Float[Tensor, "batch kv_heads time dim"], positions: Int[Tensor, "*#batch time"]
+        self,
+        key: Float[Tensor, "batch kv_heads time dim"],
+        positions: Int[Tensor, "*#batch time"],
+        turns: Turns | None = None,
     ) -> Float[Tensor, "batch kv_heads time dim"]:
-        return self.rotate(key, positions)
-
-    def rotate(
-        self, x: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
-    ) -> Float[Tensor, "batch heads time dim"]:
-        """What queries and keys have in common; `apply_rope` here."""
-        return apply_rope(x, positions, self.base)
+        return turn(key, *(turns or self.turns(positions, key.dtype)))
 
 
 def xpos_scale(
@@ -108,14 +131,20 @@ class XposPositions(RotaryPositions):
         self.scale_base = scale_base
 
     def rotate_query(
-        self, query: Float[Tensor, "batch heads time dim"], positions: Int[Tensor, "*#batch time"]
+        self,
+        query: Float[Tensor, "batch heads time dim"],
+        positions: Int[Tensor, "*#batch time"],
+        turns: Turns | None = None,
     ) -> Float[Tensor, "batch heads time dim"]:
-        return super().rotate_query(query, positions) * self._scale(query, positions)
+        return super().rotate_query(query, positions, turns) * self._scale(query, positions)
 
     def rotate_key(
-        self, key: Float[Tensor, "batch kv_heads time dim"], positions: Int[Tensor, "*#batch time"]
+        self,
+        key: Float[Tensor, "batch kv_heads time dim"],
+        positions: Int[Tensor, "*#batch time"],
+        turns: Turns | None = None,
     ) -> Float[Tensor, "batch kv_heads time dim"]:
-        return super().rotate_key(key, positions) * self._scale(key, -positions)
+        return super().rotate_key(key, positions, turns) * self._scale(key, -positions)
 
     def _scale(self, x: Tensor, positions: Tensor) -> Float[Tensor, "*batch 1 time dim"]:
         """The same factor for both halves of a pair, over all heads."""

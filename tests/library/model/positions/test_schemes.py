@@ -105,6 +105,18 @@ def test_without_positions_nothing_is_done():
     assert scheme.rotate_key(key, positions) is key
 
 
+@pytest.mark.parametrize("name", SCHEMES)
+def test_turns_computed_once_for_all_layers_are_those_each_would_compute(name):
+    scheme, (query, key, _) = make_positions(configuration(name)), make_inputs()
+    positions = torch.tensor([[3, 1, 4, 1, 5], [9, 2, 6, 5, 0]])
+    turns = scheme.turns(positions, query.dtype)
+    for rotated, alone in (
+        (scheme.rotate_query(query, positions, turns), scheme.rotate_query(query, positions)),
+        (scheme.rotate_key(key, positions, turns), scheme.rotate_key(key, positions)),
+    ):
+        assert torch.equal(rotated, alone)
+
+
 def test_xpos_at_the_papers_length_has_the_papers_base():
     assert make_positions(configuration("xpos", context_length=1024)).scale_base == 512
 
