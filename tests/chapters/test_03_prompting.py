@@ -344,7 +344,7 @@ def loss_of(model, vectors, batch):
 
 
 def test_the_prompt_learns_the_task(tune_soft_prompt):
-    """A model of random weights is hard to steer: of 2.27 nats 0.2 can be tuned away, 0.1 will do."""
+    """A model of random weights is hard to steer: 0.2 of 2.27 nats can go, 0.1 will do."""
     model, prompt = tiny_model(torch.float32), Free(3)
     with torch.no_grad():
         before = loss_of(model, prompt(), make_batches(0))

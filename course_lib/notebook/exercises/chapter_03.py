@@ -26,8 +26,8 @@ EXERCISES = (
             '`text.lstrip().partition("\\n")[0]`.',
             '`before, found, after = line.partition(cue)`: `found` is "" where there is no cue, '
             "and `before` is then the whole line.",
-            '`re.match(r"\\s*(-?\\d+)", part)` looks at the beginning of a part only; it gives '
-            "None where no number stands there.",
+            'After `import re`: `re.match(r"\\s*(-?\\d+)", part)` looks at the beginning of a part '
+            "only, and gives None where no number stands there.",
         ),
     ),
     Exercise(
@@ -36,7 +36,7 @@ EXERCISES = (
         minutes=5,
         difficulty=1,
         hints=(
-            "`collections.Counter` counts; leave out what is None before you count, and remember "
+            "`Counter` of `collections` counts. Leave out what is None before, and remember "
             "that 0 is an answer.",
             "`Counter.most_common` sorts equal counts by when they were first met; an empty "
             "counter has no most common one.",
