@@ -101,6 +101,10 @@ def test_the_number_behind_the_cue_of_a_chain(extract_answer):
 def test_the_next_question_is_not_ours(extract_answer):
     """A model that is not stopped invents the next problem, with an answer of its own."""
     assert extract_answer(" 6\nQuestion: Olya has 9 nuts. Answer: 9", "Answer:") == 6
+
+
+def test_after_a_chain_the_next_question_is_not_ours_either(extract_answer):
+    """Two cues stand in the text; the first line has the first of them."""
     chain = " 2 + 4 = 6. Ответ: 6\nВопрос: у Оли 7 слив. Давай порассуждаем: 7. Ответ: 7"
     assert extract_answer(chain, "Ответ:") == 6
 
@@ -216,7 +220,7 @@ def test_the_search_stops_when_the_budget_is_spent(search_prompts, max_scored):
 
     def score(choice):
         asked.append(choice)
-        return -float(len(asked))  # every later one is worse
+        return float(choice == ("", "Q:", "A:"))  # every other one is worse
 
     best, scores = search_prompts(SLOTS, score, max_scored=max_scored)
     assert len(asked) == len(scores) == max_scored
@@ -272,6 +276,15 @@ def test_the_vectors_of_real_tokens_are_a_real_prompt(soft_prompt_logits):
     assert_close(logits, expected)
 
 
+def test_vectors_that_belong_to_no_word_are_read_as_they_are(soft_prompt_logits):
+    """Row by row through the layers by hand, which is what the model does with any vectors."""
+    model, prompt, tokens = tiny_model(), draw_vectors(3), draw_tokens(2, 4)
+    rows = [torch.cat([prompt, model.embedding(each)])[None] for each in tokens]
+    hidden = torch.cat([model.decoder(row, torch.arange(7)) for row in rows])
+    expected = hidden[:, 3:] @ model.embedding.weight.T
+    assert_close(soft_prompt_logits(model, prompt, tokens), expected)
+
+
 def test_every_row_reads_the_same_prompt(soft_prompt_logits):
     """Three rows at once are three rows one by one."""
     model, prompt, tokens = tiny_model(), draw_vectors(4), draw_tokens(3, 6)
@@ -317,6 +330,9 @@ class Made(nn.Module):
         super().__init__()
         self.inputs = nn.Parameter(draw_vectors(3).float())
         self.matrix = nn.Linear(12, 12)
+        with torch.no_grad():
+            self.matrix.weight.copy_(draw_vectors(12, seed=8) / 3)
+            self.matrix.bias.zero_()
 
     def forward(self):
         return self.matrix(self.inputs)

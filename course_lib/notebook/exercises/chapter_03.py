@@ -47,6 +47,7 @@ EXERCISES = (
         "course_lib.inference.prompt_search:search_prompts",
         minutes=20,
         difficulty=3,
+        replay="checks",
         hints=(
             "Keep two things: `best`, a tuple, and `scores`, a dictionary. A choice that is "
             "already in the dictionary costs nothing.",
