@@ -8,6 +8,7 @@ import functools
 import random
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from jaxtyping import Int
@@ -129,6 +130,7 @@ def train_prompting_model(
     reasoning: bool,
     num_steps: int = NUM_STEPS,
     seed: int = 0,
+    checkpoint: Path | None = None,
     progress: bool = True,
 ) -> tuple[Transformer, Record]:
     """One model; both read num_steps * 4 * 256 tokens, none twice: 3.1 million."""
@@ -142,6 +144,8 @@ def train_prompting_model(
         optimizer=functools.partial(muon, learning_rate=LEARNING_RATE),
         schedule=functools.partial(warmup_cosine, final=0.02),
         seed=seed,
+        checkpoint=checkpoint,
+        checkpoint_every=500,
         progress=progress,
     )
     return model, record

@@ -50,6 +50,18 @@ class Batch:
         restrictions = {name: value.to(device) for name, value in self.restrictions.items()}
         return Batch(self.tokens.to(device), self.targets.to(device), **restrictions)
 
+    def split(self, num_pieces: int) -> list["Batch"]:
+        """Its rows in so many batches, as equal in size as they can be; ValueError for too few."""
+        if not 1 <= num_pieces <= len(self.tokens):
+            raise ValueError(
+                f"num_pieces = {num_pieces} must be from 1 to the batch's {len(self.tokens)} rows"
+            )
+        whole = {"tokens": self.tokens, "targets": self.targets, **self.restrictions}
+        cut = {name: value.tensor_split(num_pieces) for name, value in whole.items()}
+        return [
+            Batch(**dict(zip(cut, piece, strict=True))) for piece in zip(*cut.values(), strict=True)
+        ]
+
 
 def seeded_generator(seed: int, *counters: int) -> torch.Generator:
     """A generator for (seed, counters): neighbouring numbers give unrelated draws.

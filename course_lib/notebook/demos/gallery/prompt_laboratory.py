@@ -23,10 +23,10 @@ MISSING = "the models are not here: git restores weights/, `make weights` makes 
 @cache
 def load_model(name: str) -> "tuple[Transformer, Tokenizer] | None":
     """One of chapter 03's two models; None where it is missing."""
-    from course_lib.hub import load_pretrained
+    from course_lib.hub import load_course_model
 
     try:
-        return load_pretrained(ROOT / "weights" / name)
+        return load_course_model(name)
     except ValueError:
         return None
 
