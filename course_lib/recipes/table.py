@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_lib.recipes.course_model import make_course_model
+from course_lib.recipes.laboratory import make_prompting_models
 from course_lib.recipes.speaker import save_speaker, train_speaker
 
 
@@ -27,5 +28,6 @@ RECIPES = {
     for recipe in (
         Recipe("course", 20, make_course_model),
         Recipe("speaker", 2, make_speaker),
+        Recipe("prompting", 10, make_prompting_models),
     )
 }
