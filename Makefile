@@ -9,7 +9,7 @@ DATA := $(BIN)/course data $(if $(BUNDLE),--bundle $(BUNDLE))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --jaxtyping-packages=course_lib,beartype.beartype
 TWO := -n 2 --dist worksteal
 WRONG := This Python is not 3.11, 3.12 or 3.13. Name one: make setup PYTHON=python3.11
-.PHONY: setup lab test quick lint strip edit save claims bench gate gpu lock html index pictures clean ci
+.PHONY: setup lab test quick lint strip edit save claims weights bench gate gpu lock html index pictures clean ci
 
 setup: .venv/data
 .venv/data: .venv/learner
@@ -30,6 +30,8 @@ lint: .venv/tester
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/lint-imports
 strip edit save claims html index: .venv/tester
 	$(BIN)/course $@ $(CHAPTER) $(ARGS)
+weights: .venv/tester
+	$(BIN)/course weights $(ARGS)
 bench: .venv/tester
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks $(ARGS)
 gate: .venv/tester

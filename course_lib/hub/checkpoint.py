@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from course_lib.files import write_atomically
 from course_lib.hub.llama import config_from_settings, llama_settings, weight_names
@@ -93,10 +93,27 @@ def load_pretrained(folder: str | Path) -> tuple[Transformer, Tokenizer]:
 
 def build_model(config: TransformerConfig, weights: dict[str, Tensor]) -> Transformer:
     """The model that holds these very tensors: none is drawn first, none is copied."""
-    with torch.device("meta"):
-        model = Transformer(config)
+    model = undrawn_model(config)
     model.load_state_dict(weights, assign=True)
     return model.eval()
+
+
+def undrawn_model(config: TransformerConfig) -> Transformer:
+    """A model whose weights are whatever the memory holds: to be replaced before use."""
+    with _NothingDrawn():
+        return Transformer(config)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves tensors as they are where a module would draw them: a second and more for 135 M.
+
+    The device "meta" would do as well, but its first use imports PyTorch's compiler: 1.4 s.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if getattr(function, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"]
+        return function(*args, **kwargs or {})
 
 
 def check_vocabulary(tokenizer: Tokenizer, config: TransformerConfig) -> None:
@@ -152,10 +169,7 @@ def check_stored(stored: Any, names: dict[str, str], config: TransformerConfig) 
     for what, odd in (("has no", expected - present), ("has an unknown", present - expected)):
         if odd:
             raise ValueError(f"it {what} weight {min(odd)[:80]!r} ({len(odd)} in all)")
-    with torch.device("meta"):
-        shapes = {
-            name: list(value.shape) for name, value in Transformer(config).state_dict().items()
-        }
+    shapes = {name: list(value.shape) for name, value in undrawn_model(config).state_dict().items()}
     for ours, theirs in names.items():
         weight = stored.get_slice(theirs)
         if weight.get_dtype() not in DTYPES:

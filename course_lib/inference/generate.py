@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.inference.numpy_llama import NumpyLlama, can_read_in_numpy
 from course_lib.inference.prompts import (
     PaddedPrompts,
     Prompts,
@@ -49,13 +50,14 @@ def generate(
     answers: list[list[int]] = [[] for _ in prompts]
     running = set(range(len(prompts)))
     choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
-    for new_tokens in _steps(model, prompts, max_new_tokens, choice, use_cache):
-        for row in sorted(running):
-            answers[row].append(new_tokens[row])
-            if ends_with(answers[row], stops):
-                running.remove(row)
-        if not running:
-            break
+    with evaluating(model):
+        for new_tokens in _steps(model, prompts, max_new_tokens, choice, use_cache):
+            for row in sorted(running):
+                answers[row].append(new_tokens[row])
+                if ends_with(answers[row], stops):
+                    running.remove(row)
+            if not running:
+                break
     return answers[0] if is_single(tokens) else answers
 
 
@@ -101,11 +103,19 @@ def _steps(
     padded = pad_left(prompts, room=max_new_tokens, device=device_of(model))
     ends = range(padded.num_columns, padded.num_columns + max_new_tokens)
     cache = _new_cache(model, padded) if use_cache and max_new_tokens else None
+    decoder = None
     for end in ends:
         with evaluating(model):
-            chosen = sample(_last_logits(model, padded, end, cache), **choice)
+            if decoder is None:
+                logits = _last_logits(model, padded, end, cache)
+            else:
+                logits = torch.from_numpy(decoder(new_tokens[0]))[None]
+            chosen = sample(logits, **choice)
         padded.tokens[:, end] = chosen
-        yield chosen.tolist()
+        new_tokens = chosen.tolist()
+        yield new_tokens
+        if decoder is None and cache is not None and len(prompts) == 1 and can_read_in_numpy(model):
+            decoder = NumpyLlama(model, cache)
 
 
 def _last_logits(

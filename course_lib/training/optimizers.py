@@ -61,7 +61,10 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float | int) -> Float
     gradients = [each.grad for each in parameters if each.grad is not None]
     if not gradients:
         return torch.tensor(0.0)
-    norms = [torch.linalg.vector_norm(each, dtype=torch.float32) for each in gradients]
+    norms = [
+        torch.linalg.vector_norm(each, dtype=torch.promote_types(each.dtype, torch.float32))
+        for each in gradients
+    ]
     norm = torch.linalg.vector_norm(torch.stack(norms))
     scale = (max_norm / norm).clamp(max=1.0)
     for gradient in gradients:

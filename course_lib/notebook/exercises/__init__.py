@@ -11,9 +11,11 @@ from course_lib.notebook.exercises import (
     chapter_00,
     chapter_01,
     chapter_02,
+    chapter_03,
     chapter_04,
     chapter_05,
     chapter_06,
+    chapter_07,
     chapter_08,
     chapter_15,
 )
@@ -25,9 +27,11 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "00_welcome": chapter_00.EXERCISES,
     "01_tokenization": chapter_01.EXERCISES,
     "02_language_modelling": chapter_02.EXERCISES,
+    "03_prompting": chapter_03.EXERCISES,
     "04_recurrent_networks": chapter_04.EXERCISES,
     "05_transformer": chapter_05.EXERCISES,
     "06_positional_encoding": chapter_06.EXERCISES,
+    "07_pretraining": chapter_07.EXERCISES,
     "08_data_for_training": chapter_08.EXERCISES,
     "15_flash_attention": chapter_15.EXERCISES,
 }

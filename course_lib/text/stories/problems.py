@@ -203,11 +203,20 @@ def _was(number: int, item: Item) -> str:
     return plain(past_tense("был", item.gender if count_form(number) == 0 else "n"))
 
 
+def ask_problem(problem: WordProblem, language: Language) -> str:
+    """The question alone: *Anna has 4 apples and Boris has 8 pears. ... are left?*."""
+    return TEMPLATES[problem.kind][language][0].format_map(_slots(problem, language))
+
+
+def explain_problem(problem: WordProblem, language: Language) -> str:
+    """The two steps alone: *half of 4 is 2, half of 8 is 4. 2 + 4 = 6.*."""
+    return TEMPLATES[problem.kind][language][1].format_map(_slots(problem, language))
+
+
 def prompt_problem(problem: WordProblem, language: Language, *, reasoning: bool) -> str:
     """What a model is given: the question, ending in *Answer:* or *Let us think:*."""
-    slots = _slots(problem, language)
+    text = ask_problem(problem, language)
     question, think, answer = WORDS[language]
-    text = TEMPLATES[problem.kind][language][0].format_map(slots)
     return f"{question}{text} {(think if reasoning else answer).rstrip()}"
 
 
@@ -215,9 +224,7 @@ def complete_problem(problem: WordProblem, language: Language, *, reasoning: boo
     """What a right model writes after the prompt: a space, the steps if asked, the answer."""
     if not reasoning:
         return f" {problem.answer}"
-    slots = _slots(problem, language)
-    steps = TEMPLATES[problem.kind][language][1].format_map(slots)
-    return f" {steps} {WORDS[language][2]}{problem.answer}"
+    return f" {explain_problem(problem, language)} {WORDS[language][2]}{problem.answer}"
 
 
 def read_answer(text: str, language: Language) -> int | None:

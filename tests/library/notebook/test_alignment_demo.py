@@ -6,8 +6,9 @@ import shutil
 import pytest
 import torch
 
-from course_lib.notebook.demos import speaker
+from course_lib.hub import shipped
 from course_lib.notebook.demos.gallery import alignment
+from course_lib.recipes import speaker
 from course_lib.text.numbers import joined, random_date, random_number, say_date, say_number
 
 
@@ -33,11 +34,11 @@ def test_weights_are_a_row_a_word_over_the_characters_without_the_language():
 
 
 def test_saving_and_loading_gives_the_same_words_and_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(speaker, "ROOT", tmp_path)
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
     torch.manual_seed(0)
     words = ("<padding>", "<start>", "<end>", "один", "two")
     made = speaker.Speaker(speaker.new_model(len(words)), words)
-    speaker.save_speaker(made)
+    speaker.save_speaker(made, tmp_path)
     read = speaker.load_speaker.__wrapped__()
     assert read.words == words
     for mine, theirs in zip(made.model.parameters(), read.model.parameters(), strict=True):
@@ -46,13 +47,12 @@ def test_saving_and_loading_gives_the_same_words_and_weights(tmp_path, monkeypat
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "no header"])
 def test_a_damaged_file_is_one_sentence(damage, tmp_path, monkeypatch):
-    path = tmp_path / "weights" / "speaker.safetensors"
-    path.parent.mkdir()
+    path = tmp_path / "speaker.safetensors"
     if damage != "missing":
-        shutil.copy(speaker.ROOT / "weights" / "speaker.safetensors", path)
+        shutil.copy(shipped.WEIGHTS / "speaker.safetensors", path)
         data = path.read_bytes()
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else data[9:])
-    monkeypatch.setattr(speaker, "ROOT", tmp_path)
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
     with pytest.raises(ValueError, match=r"weights/speaker.safetensors cannot be read"):
         speaker.load_speaker.__wrapped__()
 

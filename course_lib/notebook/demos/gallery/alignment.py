@@ -3,7 +3,7 @@
 from html import escape
 
 from course_lib.notebook.demos.framework import Choice, Demo, TextField
-from course_lib.notebook.demos.speaker import load_speaker, spoken_truth
+from course_lib.recipes.speaker import load_speaker, spoken_truth
 from course_lib.text.numbers import joined
 
 LANGUAGES = {"English": "en", "Russian": "ru"}

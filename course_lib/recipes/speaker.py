@@ -1,13 +1,14 @@
 """The small translator behind the alignment demo: it says numbers and dates in two languages.
 
 In reading order: `Speaker`, `load_speaker` (the shipped weights), and how they were made:
-`train_speaker` and `save_speaker`, which `python -m course_lib.notebook.demos.speaker` runs.
+`train_speaker` and `save_speaker`, which `make weights` runs.
 """
 
 import json
 import random
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from course_lib.files import write_atomically
+from course_lib.hub import shipped
 from course_lib.model.sequence_to_sequence import (
     END,
     PADDING,
@@ -25,7 +27,6 @@ from course_lib.model.sequence_to_sequence import (
     encode_decode,
     translate,
 )
-from course_lib.notebook.places import ROOT
 from course_lib.text.numbers import (
     LANGUAGES,
     MAX_DIGITS,
@@ -64,7 +65,7 @@ def load_speaker() -> Speaker:
     """The shipped speaker; ValueError if its file is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
-    path = ROOT / "weights" / "speaker.safetensors"
+    path = shipped.WEIGHTS / "speaker.safetensors"
     try:
         with safe_open(path, framework="pt") as file:
             words = tuple(json.loads(file.metadata()["words"]))
@@ -137,19 +138,17 @@ def _loss(model: SequenceToSequence, batch: tuple[Tensor, Tensor]) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), following.flatten(), ignore_index=PADDING)
 
 
-def save_speaker(speaker: Speaker) -> None:
-    """Write weights/speaker.safetensors in fp16, the words in its header."""
+def save_speaker(speaker: Speaker, folder: Path) -> None:
+    """Write speaker.safetensors in fp16 into the folder, the words in its header."""
     from safetensors.torch import save
 
     tensors = {name: each.half() for name, each in speaker.model.state_dict().items()}
     metadata = {
         "words": json.dumps(speaker.words, ensure_ascii=False),
         "about": "Says numbers and dates in English and Russian; trained on generated examples "
-        "only, by course_lib.notebook.demos.speaker. MIT.",
+        "only, by course_lib.recipes.speaker. MIT.",
     }
-    path = ROOT / "weights" / "speaker.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, save(tensors, metadata))
+    write_atomically(folder / "speaker.safetensors", save(tensors, metadata))
 
 
 def _draw(rng: random.Random) -> tuple[list[int], list[Spoken]]:
@@ -160,7 +159,3 @@ def _draw(rng: random.Random) -> tuple[list[int], list[Spoken]]:
     else:
         written = random_date(rng, first_year=1000, last_year=2999)
     return source_ids(written, language), spoken_truth(written, language)
-
-
-if __name__ == "__main__":
-    save_speaker(train_speaker())

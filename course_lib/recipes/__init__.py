@@ -1,0 +1,1 @@
+"""How the models in `weights/` are made: one recipe each, from generated text alone."""
