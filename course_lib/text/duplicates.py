@@ -87,8 +87,7 @@ def minhash_signature(
     multipliers: UInt64[numpy.ndarray, "num_hashes"],
     offsets: UInt64[numpy.ndarray, "num_hashes"],
 ) -> UInt64[numpy.ndarray, "num_hashes"]:
-    """min over the shingles of (a·x + b) mod PRIME, x = stable_hash(shingle): one entry for each
-    hash function (a, b).
+    """min over the shingles s of (a · stable_hash(s) + b) mod PRIME, for each function (a, b).
 
     Two sets agree in an entry with the probability of their Jaccard similarity. Without shingles
     every entry is PRIME, which no hash reaches. ValueError where a product could overflow.
