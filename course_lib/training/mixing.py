@@ -97,8 +97,9 @@ def doremi_step(
 class DoReMi:
     """The proxy's loss, Σ_i α_i (mean excess loss of domain i), and the weights α that it moves.
 
-    Each call takes a `doremi_step` first. `train(proxy, batches, loss=doremi.loss)`, the batches uniform over domains; `average` are then
-    the weights to train with. `history[t]` are those of update t, the first after one step.
+    `train(proxy, batches, loss=doremi.loss)`, the batches uniform over domains: each update takes a
+    `doremi_step` first. `average` are then the weights to train with; `history` has those of each
+    update.
 
     Xie et al. 2023, https://arxiv.org/abs/2305.10429, algorithm 1. Chapter 08.
     """
