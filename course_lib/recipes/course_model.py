@@ -186,6 +186,7 @@ def measured(name: str, model: Transformer, tokenizer: Tokenizer, record: Record
         "step": record.num_steps,
         "tokens": record.num_tokens,
         "seconds": round(record.seconds),
+        "threads": torch.get_num_threads(),
         "skills": measure_skills(model, tokenizer, count=100),
         "stories": {
             language: written_stories(model, tokenizer, language, stories)
@@ -215,6 +216,7 @@ def write_card(folder: Path, point: dict[str, Any]) -> None:
             parameters=count_parameters(course_config()) / 1e6,
             tokens=point["tokens"] / 1e6,
             minutes=point["seconds"] / 60,
+            cores="one core" if point["threads"] == 1 else f"{point['threads']} cores",
             floor=trace_entropy(),
             rows=rows,
             english=english,
@@ -235,7 +237,8 @@ knows facts of that world, solves word problems and writes programs in a small s
 language.
 
 Trained from nothing by `make weights` on {tokens:.1f} million tokens of generated text
-(course_lib.text.curriculum), {minutes:.0f} minutes on two cores; fp16. It has seen no other text:
+(course_lib.text.curriculum), {minutes:.0f} minutes
+on {cores}; fp16. It has seen no other text:
 it knows nothing of the real world, and it is no assistant. Every text begins with `<|endoftext|>`.
 
 Validation loss of a story: {english[story nats]:.2f} nats in English, {russian[story nats]:.2f} in
