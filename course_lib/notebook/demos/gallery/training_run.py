@@ -86,7 +86,7 @@ def _curve(point: int) -> str:
     )
 
 
-def _height(nats: float) -> float:
+def _height(nats: float | int) -> float:
     """From the top; an untrained model's 480 nats are cut off there."""
     return 10 + 4.5 * (HIGHEST - min(nats, HIGHEST))
 
