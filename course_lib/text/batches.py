@@ -2,7 +2,8 @@
 
 In reading order: `Batch`; `sample_batch` and `epoch_batches`, which cut a stream of tokens;
 `RandomBatches` and `ShuffledBatches`, which give step n its batch and so need no state to resume
-from; `pack_documents`, where no window crosses from one document into another.
+from; `mark_documents`, what keeps the documents in a window apart; `pack_documents`, where no
+window cuts one that fits.
 """
 
 import functools
@@ -160,6 +161,24 @@ class ShuffledBatches:
         drawn = range(step * self.batch_size, (step + 1) * self.batch_size)
         indices = [_epoch_order(count, self.seed, n // count)[n % count] for n in drawn]
         return _epoch_windows(self.tokens, torch.stack(indices), self.context_length)
+
+
+def mark_documents(
+    tokens: Int[Tensor, "batch time"], start_token: int
+) -> tuple[Int[Tensor, "batch time"], Int[Tensor, "batch time"]]:
+    """(documents, positions) of windows: a document begins at every `start_token`.
+
+    Documents count from 1 in each row and positions from 0 in each document. What stands before a
+    row's first `start_token` is the end of a document that began in another window: it is a
+    document too.
+
+    Grattafiori et al. 2024, https://arxiv.org/abs/2407.21783, section 3.2. Chapter 07.
+    """
+    starts = tokens == start_token
+    starts[:, 0] = True
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    latest_start = torch.where(starts, places, 0).cummax(dim=1).values
+    return starts.cumsum(dim=1), places - latest_start
 
 
 def pack_documents(

@@ -5,26 +5,23 @@ trains; --dry-run only prints. Exit code 2 for what cannot be, 130 after an inte
 """
 
 import argparse
-import itertools
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from course_lib.text.tokenizers import BPETokenizer, Tokenizer, load_tokenizer
+import torch.distributed as dist
+
+from course_lib.text.tokenizers import Tokenizer, load_tokenizer
 from course_lib.training.cost import describe_cost
 from course_lib.training.plan import SCHEDULES, Plan
-from course_lib.training.sharded import SHARDINGS, Ranks, joined_ranks
+from course_lib.training.sharded import SHARDINGS, AgreedError, Ranks, agreed, joined_ranks
 from course_lib.training.sharded_run import run_plan
 from course_lib.training.sizes import SIZES, find_size
-from course_lib.training.streams import END_OF_TEXT, open_corpus
+from course_lib.training.streams import open_corpus
 
-if TYPE_CHECKING:
-    from datasets import IterableDataset
-
-TOKENIZER_SIZE = 2048
-TOKENIZER_DOCUMENTS = 2000
+COURSE_TOKENIZER = Path(__file__).parents[2] / "weights" / "course"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,21 +30,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with joined_ranks() as ranks:
         try:
             return _run(options, ranks)
+        except AgreedError as error:
+            if ranks.is_first:
+                print(f"error: {error}", file=sys.stderr, flush=True)
+            dist.barrier()  # torchrun ends all when one has ended: not before it is said
         except (ValueError, OSError) as error:
-            if ranks.is_first:  # what is wrong with the options is wrong on every rank
-                print(f"error: {error}", file=sys.stderr)
-            return 2
+            print(f"error on rank {ranks.rank}: {error}", file=sys.stderr)
+    return 2
 
 
 def _run(options: argparse.Namespace, ranks: Ranks) -> int:
-    tokenizer = dataset = None
-    if options.tokenizer is not None:
+    with agreed(ranks):
         tokenizer = load_tokenizer(options.tokenizer)
-    if not options.dry_run:
-        dataset = open_corpus(options.corpus, seed=options.seed, online=options.online)
-        tokenizer = tokenizer or train_tokenizer(dataset)
-    plan = make_plan(options, tokenizer)
-    plan.pieces(ranks.world_size)  # refuses before anything is computed
+        plan = make_plan(options, tokenizer)
+        plan.pieces(ranks.world_size)  # refuses what the ranks cannot share
+        dataset = None
+        if not options.dry_run:
+            dataset = open_corpus(plan.corpus, seed=plan.seed, online=plan.online)
     cost = describe_cost(plan, ranks)
     if ranks.is_first:
         print(cost, flush=True)
@@ -66,7 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--size", default="1m", metavar="NAME", help=f"{', '.join(SIZES)} (default: 1m)")
-    add("--tokenizer", metavar="FOLDER", help="with a tokenizer.json (default: trained here)")
+    add(
+        "--tokenizer",
+        default=COURSE_TOKENIZER,
+        type=Path,
+        metavar="FOLDER",
+        help="with a tokenizer.json (default: the course's)",
+    )
     add("--corpus", default="stories-en", metavar="NAME", help="default: stories-en")
     add("--online", action="store_true", help="stream the corpus from huggingface.co")
     add("--tokens", type=int, metavar="N", help="default: 20 a parameter")
@@ -91,12 +96,11 @@ class _FirstRankParser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; --help lists the options\n")
 
 
-def make_plan(options: argparse.Namespace, tokenizer: Tokenizer | None) -> Plan:
-    """What the options say; without a tokenizer with the vocabulary the size is named for."""
-    size = find_size(options.size)
+def make_plan(options: argparse.Namespace, tokenizer: Tokenizer) -> Plan:
+    """What the options say, with the tokenizer's vocabulary."""
     return Plan(
-        size,
-        vocab_size=size.vocab_size if tokenizer is None else tokenizer.vocab_size,
+        find_size(options.size),
+        vocab_size=tokenizer.vocab_size,
         corpus=options.corpus,
         online=options.online,
         num_tokens=options.tokens,
@@ -111,12 +115,6 @@ def make_plan(options: argparse.Namespace, tokenizer: Tokenizer | None) -> Plan:
         checkpoint=options.checkpoint,
         checkpoint_every=options.checkpoint_every,
     )
-
-
-def train_tokenizer(dataset: "IterableDataset") -> BPETokenizer:
-    """BPE of at most 2,048 tokens from the first 2,000 documents: the same on every rank."""
-    texts = (row["text"] for row in itertools.islice(dataset, TOKENIZER_DOCUMENTS))
-    return BPETokenizer.train(texts, TOKENIZER_SIZE, special_tokens=[END_OF_TEXT])
 
 
 if __name__ == "__main__":

@@ -98,7 +98,12 @@ def _head(plan: Plan) -> Iterator[str]:
     config = plan.config
     num_parameters, flops = count_parameters(config), training_flops(config)
     num_steps, num_tokens = plan.steps(num_parameters), plan.tokens(num_parameters)
-    yield f"{plan.size.name}: {num_parameters:,} parameters (vocabulary {config.vocab_size:,})"
+    named = plan.size.vocab_size
+    remark = "" if config.vocab_size == named else f", the name is for {named:,}"
+    yield (
+        f"{plan.size.name}: {num_parameters:,} parameters "
+        f"(vocabulary {config.vocab_size:,}{remark})"
+    )
     yield (
         f"{num_tokens:,} tokens in {num_steps:,} updates of {num_tokens // num_steps:,}: "
         f"{plan.batch_rows:,} rows of {config.context_length:,}"

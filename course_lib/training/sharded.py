@@ -1,7 +1,7 @@
 """One update on many processes: weights, gradients and optimizer state in pieces (FSDP2).
 
-In reading order: `Ranks` and `joined_ranks` (who takes part), `make_mesh` (who holds which piece),
-`shard_model`, `sharded_update`.
+In reading order: `Ranks`, `joined_ranks` (who takes part), `agreed` (errors), `make_mesh` (who
+holds which piece), `shard_model`, `sharded_update`.
 """
 
 import contextlib
@@ -70,6 +70,28 @@ def joined_ranks() -> Iterator[Ranks]:
     finally:
         if is_ours:
             dist.destroy_process_group()
+
+
+class AgreedError(ValueError):
+    """What is wrong on some rank, raised on all of them: one has to say it."""
+
+
+@contextlib.contextmanager
+def agreed(ranks: Ranks) -> Iterator[None]:
+    """A ValueError or OSError of any rank within the block is an AgreedError of all after it.
+
+    The block must not communicate. Without it one rank would end and the others wait for it.
+    """
+    error = None
+    try:
+        yield
+    except (ValueError, OSError) as caught:
+        error = caught
+    errors: list[str | None] = [None] * ranks.world_size
+    dist.all_gather_object(errors, None if error is None else str(error))
+    first = next((each for each in errors if each is not None), None)
+    if first is not None:
+        raise AgreedError(first) from error
 
 
 def make_mesh(ranks: Ranks, sharding: str = "full") -> "DeviceMesh":

@@ -23,7 +23,13 @@ from course_lib.training.interruption import noted_interruption
 from course_lib.training.optimizers import adamw
 from course_lib.training.plan import SCHEDULES, Plan
 from course_lib.training.records import Record
-from course_lib.training.sharded import Ranks, shard_model, sharded_update
+from course_lib.training.sharded import (
+    AgreedError,
+    Ranks,
+    agreed,
+    shard_model,
+    sharded_update,
+)
 from course_lib.training.sharded_checkpoints import (
     export_model,
     load_sharded,
@@ -87,7 +93,8 @@ def _begin(plan: Plan, ranks: Ranks, tokenizer: Tokenizer, dataset: "IterableDat
     record, positions = Record(), {}
     checkpoint = None if plan.checkpoint is None else newest_checkpoint(plan.checkpoint)
     if checkpoint is not None:
-        record, positions = _stored(checkpoint, identity)
+        with agreed(ranks):
+            record, positions = _stored(checkpoint, identity)
     model = shard_model(
         plan.config,
         ranks,
@@ -142,7 +149,7 @@ def _advance(run: _Run, step: int, num_steps: int, *, is_interrupted: bool) -> b
     pieces = run.rows().split(plan.pieces(run.ranks.world_size))
     done = sharded_update(run.model, pieces, run.optimizer, is_interrupted=is_interrupted)
     if not (math.isfinite(done.loss) and math.isfinite(done.norm)):
-        raise ValueError(
+        raise AgreedError(
             f"loss = {done.loss:g}, gradient norm = {done.norm:g} at update {step + 1}: training "
             "stopped there. Lower the learning rate, and go on from the last checkpoint"
         )

@@ -12,6 +12,7 @@ import torch
 
 from course_lib.text.batches import Batch, pack_documents, seeded_generator
 from course_lib.text.corpora import CORPORA, load_corpus
+from course_lib.text.curriculum import END_OF_TEXT
 from course_lib.text.stories import load_stories
 from course_lib.text.tokenizers import Tokenizer
 
@@ -22,7 +23,6 @@ STORIES = {"stories-en": "en", "stories-ru": "ru"}
 NUM_STORIES = 10_000_000
 MOST_SHARDS = 8
 GROUP_ROWS = 64
-END_OF_TEXT = "<|endoftext|>"
 PACKED = ("tokens", "targets", "documents", "positions")
 
 Position = dict[str, Any]
@@ -115,6 +115,7 @@ class RowStream:
     def _documents(self) -> Iterator[tuple[list[int], "IterableDataset", int]]:
         """This stream's documents with anything to predict, their shard, how many of it are read.
 
+        A document stands between two ends of text: its first token is predicted, and where it ends.
         The shard's state is that of the document last yielded.
         """
         state, num_read = self._position["dataset"], self._position["documents"]
@@ -129,8 +130,8 @@ class RowStream:
                 num_read += 1
                 if (num_read - 1) % self.num_turns != self.turn:
                     continue
-                ids = self.tokenizer.encode(row["text"]) + end
-                if len(ids) > 1:
+                ids = end + self.tokenizer.encode(row["text"]) + end
+                if len(ids) > 1 + len(end):
                     is_empty = False
                     yield ids, shard, num_read
             if is_empty:

@@ -118,10 +118,17 @@ def test_import_does_nothing(path):
 
 
 def test_solutions_train_nothing():
+    """A known mistake may hold a training loop, which the checks run; a cell itself does not."""
     for path in ROOT.glob("solutions/*.ipynb"):
-        source = "\n".join(cell["source"] for cell in read_notebook(path)["cells"])
-        assert ".backward()" not in source, path.name
-        assert "optimizer.step" not in source, path.name
+        for cell in read_notebook(path)["cells"]:
+            if cell["cell_type"] == "code":
+                body = ast.parse(cell["source"]).body
+                run = [
+                    each for each in body if not isinstance(each, ast.FunctionDef | ast.ClassDef)
+                ]
+                source = ast.unparse(ast.Module(run, []))
+                assert ".backward()" not in source, path.name
+                assert "optimizer.step" not in source, path.name
 
 
 def test_every_command_has_its_help_and_its_two_functions():

@@ -15,6 +15,8 @@ from course_lib.notebook.exercises import (
     chapter_04,
     chapter_05,
     chapter_06,
+    chapter_07,
+    chapter_08,
     chapter_15,
 )
 from course_lib.notebook.exercises.exercise import Exercise, plain_function
@@ -29,6 +31,8 @@ EXERCISES: dict[str, tuple[Exercise, ...]] = {
     "04_recurrent_networks": chapter_04.EXERCISES,
     "05_transformer": chapter_05.EXERCISES,
     "06_positional_encoding": chapter_06.EXERCISES,
+    "07_pretraining": chapter_07.EXERCISES,
+    "08_data_for_training": chapter_08.EXERCISES,
     "15_flash_attention": chapter_15.EXERCISES,
 }
 

@@ -8,6 +8,8 @@ import random
 import re
 from typing import Literal, NamedTuple
 
+import regex
+
 from course_lib.text.stories import english, russian, world
 from course_lib.text.stories.world import Trace, make_trace
 
@@ -62,6 +64,35 @@ def read_slots(text: str, language: Literal["en", "ru"]) -> dict[str, str] | Non
     if match is None:
         return None
     return {slot: reader.facts[slot][words] for slot, words in match.groupdict().items()}
+
+
+def read_beginning(text: str, language: Literal["en", "ru"]) -> dict[str, str]:
+    """What the places say up to the first letter that no story of the world has there.
+
+    Of a whole story that is `read_slots`; of one that breaks off or goes astray, its good part.
+    """
+    world.require("language", language, LANGUAGES)
+    pattern, good, too_long = _partial_pattern(language), 0, len(text) + 1
+    while too_long - good > 1:
+        middle = (good + too_long) // 2
+        if pattern.fullmatch(text[:middle], partial=True):
+            good = middle
+        else:
+            too_long = middle
+    match = pattern.fullmatch(text[:good], partial=True)
+    facts = _reader(language).facts
+    return {
+        slot: facts[slot][words]
+        for slot, words in match.groupdict().items()
+        # a place at the very end may be a part of a longer word
+        if words and (match.end(slot) < good or not match.partial)
+    }
+
+
+@functools.cache
+def _partial_pattern(language: str) -> regex.Pattern:
+    """The reader's pattern for `regex`, which also tells whether a text begins to match it."""
+    return regex.compile(_reader(language).pattern.pattern)
 
 
 def read_trace(text: str, language: Literal["en", "ru"]) -> Trace | None:

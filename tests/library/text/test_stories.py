@@ -21,7 +21,12 @@ from course_lib.text.stories import (
 )
 from course_lib.text.stories import world as story_world
 from course_lib.text.stories.english import with_article
-from course_lib.text.stories.reading import read_slots, read_trace, story_mistakes
+from course_lib.text.stories.reading import (
+    read_beginning,
+    read_slots,
+    read_trace,
+    story_mistakes,
+)
 
 STORY = Trace(
     hero="hedgehog",
@@ -344,3 +349,23 @@ def test_stories_are_the_same_in_other_processes_and_under_other_hash_seeds():
         for seed in ("1", "2")
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_a_beginning_is_read_up_to_where_it_goes_astray(language):
+    for number in range(20):
+        story = make_story(number)
+        text = story.english if language == "en" else story.russian
+        whole = read_slots(text, language)
+        assert read_beginning(text, language) == whole
+        astray = text[: len(text) // 2] + "xyzzy" + text[len(text) // 2 :]
+        told = read_beginning(astray, language)
+        assert 5 < len(told) < len(whole)
+        assert told.items() <= whole.items()
+    assert read_beginning("", language) == read_beginning("xyzzy", language) == {}
+
+
+def test_a_word_that_may_go_on_is_not_read_yet():
+    text = make_story(0).english
+    assert "spot" not in read_beginning(text[: text.index(".", text.index(".") + 1)], "en")
+    assert "spot" in read_beginning(text[: text.index(".", text.index(".") + 1) + 1], "en")

@@ -10,7 +10,9 @@ import sys
 
 import pytest
 import torch
+import torch.distributed as dist
 
+from course_lib.hub import load_pretrained, save_pretrained
 from course_lib.parallel.ranks import run_on_ranks
 from course_lib.text.tokenizers import BPETokenizer
 from course_lib.training.__main__ import main
@@ -112,7 +114,10 @@ def test_a_finished_run_is_not_trained_again_and_can_be_prolonged(tmp_path, byte
     (tmp_path / "model.safetensors").unlink()
     assert main(command(bytes_folder, tmp_path, 1)) == 0
     assert len(losses(tmp_path)) == 1
-    assert load_export(tmp_path)[1].vocab_size == 257
+    model, tokenizer = load_export(tmp_path)
+    opened, _ = load_pretrained(save_pretrained(model, tokenizer, tmp_path / "llama"))
+    tokens = torch.tensor([tokenizer.encode("a fox")])
+    torch.testing.assert_close(opened(tokens), model(tokens))
     assert main(command(bytes_folder, tmp_path, 2)) == 0
     assert len(losses(tmp_path)) == 2
     capsys.readouterr()
@@ -152,16 +157,25 @@ def test_an_unknown_option_is_told_by_the_first_rank_alone(rank, told, capsys, m
     assert ("unrecognized arguments: --sizes" in capsys.readouterr().err) == told
 
 
+def run_main(arguments_of_ranks):
+    return main(arguments_of_ranks[dist.get_rank()])
+
+
 @pytest.mark.slow
 @pytest.mark.budget(30)
-def test_on_several_ranks_the_first_alone_says_what_is_wrong(capsys):
-    arguments = ["--dry-run", "--batch-tokens", "384"]
-    assert run_on_ranks(main, 2, arguments, timeout_seconds=PATIENCE) == [2, 2]
+def test_on_several_ranks_the_first_alone_says_what_is_wrong_on_any(tmp_path, capsys):
+    """With all of them, and with the second, which alone does not find its tokenizer."""
+    BPETokenizer.train([], 256).save(tmp_path)
+    wrong = [["--dry-run", "--batch-tokens", "384"]] * 2
+    missing = [["--dry-run", "--tokenizer", str(folder)] for folder in (tmp_path, "/nowhere")]
+    for arguments in (wrong, missing):
+        assert run_on_ranks(run_main, 2, arguments, timeout_seconds=PATIENCE) == [2, 2]
     lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert lines == [
-        "[rank 0] error: batch_tokens = 384 are 3 rows of 128, which 2 ranks do not divide: take a "
-        "multiple of 256"
-    ]
+    assert lines[0].startswith(
+        "[rank 0] error: batch_tokens = 384 are 3 rows of 128, which 2 ranks"
+    )
+    assert lines[1].startswith("[rank 0] error: /nowhere does not exist")
+    assert len(lines) == 2
 
 
 def test_a_dry_run_only_prints(tmp_path, capsys):
