@@ -4,8 +4,11 @@ import itertools
 import json
 
 import pytest
+import torch
+import transformers
 
-from course_lib.hub import load_pretrained
+from course_lib.hub import load_course_model, load_pretrained
+from course_lib.hub.shipped import WEIGHTS
 from course_lib.recipes import laboratory
 from course_lib.recipes.laboratory import (
     MODES,
@@ -79,3 +82,34 @@ def test_the_recipe_writes_two_models_their_cards_and_the_record(tmp_path, monke
     record = json.loads((tmp_path / "weights" / "reasoning" / "laboratory.json").read_text("utf-8"))
     assert len(record) == 96
     assert WORDINGS["en"][0] == WORDS["en"]["Question / Answer"]
+
+
+@pytest.mark.parametrize("name", laboratory.NAMES)
+def test_the_shipped_models_do_what_their_record_says(name):
+    """Without the folders the error says how to get them; figures may move a little elsewhere."""
+    loaded = load_course_model(name)
+    record = json.loads((WEIGHTS / "reasoning" / laboratory.RECORD).read_text("utf-8"))
+    for mode in MODES:
+        setting = ("en", "Question / Answer", 0, mode)
+        prompts = [laboratory_prompt(*setting, p.question) for p in laboratory_problems("en")]
+        written = laboratory.answerer(*loaded)(prompts)
+        answers = [laboratory.read_written(text, WORDINGS["en"][0]) for text in written]
+        right = [a == p.answer for a, p in zip(answers, laboratory_problems("en"), strict=True)]
+        assert abs(100 * sum(right) / len(right) - record[setting_key(name, *setting)]) <= 5
+
+
+@pytest.mark.parametrize("name", laboratory.NAMES)
+def test_the_shipped_models_open_in_transformers_and_say_the_same(name):
+    model, tokenizer = load_course_model(name)
+    folder = WEIGHTS / name
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    text = "<|endoftext|>Question: Anna has 4 apples. Вопрос: у Пети 8 груш."
+    ids = tokenizer.encode(text, special=True)
+    assert transformers.AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == ids
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(torch.tensor([ids])),
+            theirs(torch.tensor([ids])).logits,
+            rtol=1e-4,
+            atol=1e-3,  # logits of about 10, through other kernels
+        )

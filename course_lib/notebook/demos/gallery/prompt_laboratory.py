@@ -100,7 +100,7 @@ def describe(*, model: str, language: str, words: str, shots: str, mode: str, pr
     """The setting, what was written, and the accuracy, in words."""
     written = written_behind(model, full_prompt(language, words, shots, mode, problem))
     percent = accuracy(model, language, words, shots, mode)
-    told = f"{model}, {language}, {words}, {shots} solved examples, asked for the {mode}: "
+    told = f"{model}, {language}, {words}, solved examples: {shots}, asked for: {mode}; "
     if written is None or percent is None:
         return f"{told}{MISSING}."
     return f"{told}it writes {written.strip()!r}; {percent:.0f} % of 40 test problems are right."
