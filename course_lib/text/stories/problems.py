@@ -205,12 +205,14 @@ def _was(number: int, item: Item) -> str:
 
 def ask_problem(problem: WordProblem, language: Language) -> str:
     """The question alone: *Anna has 4 apples and Boris has 8 pears. ... are left?*."""
-    return TEMPLATES[problem.kind][language][0].format_map(_slots(problem, language))
+    slots = _slots(problem, language)  # refuses an unknown language
+    return TEMPLATES[problem.kind][language][0].format_map(slots)
 
 
 def explain_problem(problem: WordProblem, language: Language) -> str:
     """The two steps alone: *half of 4 is 2, half of 8 is 4. 2 + 4 = 6.*."""
-    return TEMPLATES[problem.kind][language][1].format_map(_slots(problem, language))
+    slots = _slots(problem, language)
+    return TEMPLATES[problem.kind][language][1].format_map(slots)
 
 
 def prompt_problem(problem: WordProblem, language: Language, *, reasoning: bool) -> str:
