@@ -69,7 +69,7 @@ def test_without_a_typed_problem_the_first_test_problem_is_asked():
 
 
 @pytest.mark.slow
-@pytest.mark.budget(120)
+@pytest.mark.budget(60)
 def test_the_recipe_writes_two_models_their_cards_and_the_record(tmp_path, monkeypatch):
     monkeypatch.setattr(laboratory, "NUM_PROBLEMS", 2)
     laboratory.laboratory_problems.cache_clear()
