@@ -30,7 +30,7 @@ from course_lib.text.curriculum import (
 )
 from course_lib.text.stories import trace_entropy
 from course_lib.text.tokenizers import BPETokenizer, Tokenizer
-from course_lib.text.tokenizers.pre_tokenizers import GPT4_PATTERN
+from course_lib.text.tokenizers.pre_tokenizers import SINGLE_DIGITS_PATTERN
 from course_lib.training import Record, mean_loss, muon, train, warmup_stable_decay
 
 VOCAB_SIZE = 2048
@@ -55,13 +55,12 @@ def course_config() -> TransformerConfig:
 
 
 def train_course_tokenizer() -> Tokenizer:
-    """Byte-level BPE on the text of all stages, with every digit a token of its own.
-
-    With whole numbers as tokens a model learns the form of a sum and not the sum.
-    """
-    pattern = GPT4_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
+    """Byte-level BPE on the text of all stages, with every digit a token of its own."""
     return BPETokenizer.train(
-        tokenizer_texts(8000), VOCAB_SIZE, pattern=pattern, special_tokens=SPECIAL_TOKENS
+        tokenizer_texts(8000),
+        VOCAB_SIZE,
+        pattern=SINGLE_DIGITS_PATTERN,
+        special_tokens=SPECIAL_TOKENS,
     )
 
 

@@ -17,12 +17,12 @@ from course_lib.hub.checkpoint import load_pretrained, save_pretrained
 from course_lib.inference.prompt_search import answer_prompts
 from course_lib.model.transformer import Transformer
 from course_lib.recipes.prompting import (
-    END_OF_TEXT,
     NUM_STEPS,
     draw_examples,
     train_prompting_model,
     train_prompting_tokenizer,
 )
+from course_lib.text.curriculum import END_OF_TEXT
 from course_lib.text.prompting import WORDINGS, Example, Wording, build_prompt, extract_answer
 from course_lib.text.tokenizers import Tokenizer
 

@@ -18,6 +18,7 @@ from course_lib.model.config import TransformerConfig, llama_config
 from course_lib.model.fused_attention import fused_attention
 from course_lib.model.transformer import Transformer
 from course_lib.text.batches import ShuffledBatches
+from course_lib.text.curriculum import END_OF_TEXT
 from course_lib.text.prompting import (
     INSTRUCTIONS,
     WORDINGS,
@@ -29,11 +30,9 @@ from course_lib.text.prompting import (
 )
 from course_lib.text.stories.problems import TEMPLATES, Language, WordProblem, make_problem
 from course_lib.text.tokenizers import BPETokenizer, Tokenizer
-from course_lib.text.tokenizers.pre_tokenizers import GPT4_PATTERN
+from course_lib.text.tokenizers.pre_tokenizers import SINGLE_DIGITS_PATTERN
 from course_lib.training import Record, muon, train, warmup_cosine
 
-END_OF_TEXT = "<|endoftext|>"
-DIGITS_PATTERN = GPT4_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
 VOCAB_SIZE = 768
 CONTEXT_LENGTH = 256
 BATCH_SIZE = 4
@@ -97,7 +96,7 @@ def train_prompting_tokenizer(*, num_documents: int = 3000) -> Tokenizer:
     source = documents(0, reasoning=True)
     texts = [next(source) for _ in range(num_documents)]
     return BPETokenizer.train(
-        texts, VOCAB_SIZE, pattern=DIGITS_PATTERN, special_tokens=[END_OF_TEXT]
+        texts, VOCAB_SIZE, pattern=SINGLE_DIGITS_PATTERN, special_tokens=[END_OF_TEXT]
     )
 
 

@@ -34,13 +34,13 @@ from course_lib.text.stories.programs import make_task, prompt_task
 from course_lib.text.stories.questions import ask
 from course_lib.text.stories.world import is_held_out
 from course_lib.text.tokenizers import BPETokenizer
-from course_lib.text.tokenizers.pre_tokenizers import GPT4_PATTERN
+from course_lib.text.tokenizers.pre_tokenizers import SINGLE_DIGITS_PATTERN
 
 # Words are whole tokens with their space before them: a prompt's tokens begin its text's.
 TOKENIZER = BPETokenizer.train(
     tokenizer_texts(1000),
     1500,
-    pattern=GPT4_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}"),
+    pattern=SINGLE_DIGITS_PATTERN,
     special_tokens=SPECIAL_TOKENS,
 )
 END = TOKENIZER.vocab[END_OF_TEXT]
