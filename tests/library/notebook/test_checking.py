@@ -1,5 +1,6 @@
 """The exercise engine: verdicts, the live check, what a learner is told."""
 
+import sys
 import textwrap
 
 import pytest
@@ -11,6 +12,7 @@ from course_lib.notebook.checking import WrongAnswer, check, check_rejects, hint
 from course_lib.notebook.exercises import find_exercise
 from course_lib.notebook.messages import Message, Section
 from course_lib.notebook.submissions import is_stub
+from course_lib.notebook.time_limits import PATIENCE, call_limited
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +88,23 @@ def test_endless_loop_is_ended_even_if_it_catches_everything(monkeypatch, catch)
     assert verdict == "wrong"
     assert "stopped after 0.3 s" in str(message)
     assert ("catches every exception" in str(message)) == (catch == "except: pass")
+
+
+NESTED = """
+def softmax(x, dim):
+    def loop(work):
+        while True:
+            try: work()
+            except: pass
+    loop(lambda: loop(lambda: loop(lambda: sum(range(500)))))
+"""
+
+
+def test_endless_loops_around_endless_loops_are_ended_whatever_they_catch():
+    before = sys.gettrace(), sys.getprofile()
+    value, stops = call_limited(lambda: define(NESTED)(None, 0), 0.1)
+    assert value is None and PATIENCE < stops < 2 * PATIENCE
+    assert (sys.gettrace(), sys.getprofile()) == before
 
 
 def test_answer_that_swallows_the_alarm_and_returns_is_discarded(monkeypatch):
