@@ -129,9 +129,8 @@ def key_gradients_kernel(
                 rows = first_query + tl.arange(0, BLOCK_QUERIES)
                 queries = load_block(query_matrix, first_query, BLOCK_QUERIES, DIM, not IS_EDGE)
                 grads = load_block(grad_matrix, first_query, BLOCK_QUERIES, DIM, not IS_EDGE)
-                is_query = rows < num_queries
+                is_query = (rows < num_queries) | (not IS_EDGE)
                 log_sums = tl.load(log_sums_row + rows, mask=is_query, other=float("inf"))
-                deltas = tl.load(delta_row + rows, mask=is_query, other=0.0)
                 scores = tl.dot(keys, tl.trans(queries), input_precision="ieee")
                 if IS_EDGE:
                     positions = (rows + num_keys - num_queries)[None, :]
@@ -140,6 +139,7 @@ def key_gradients_kernel(
                 weights = tl.exp2(scores * scale_log2 - log_sums[None, :])
                 value_sum = dot_rounded(weights, grads, value_sum)
                 grad_weights = tl.dot(values, tl.trans(grads), input_precision="ieee")
+                deltas = tl.load(delta_row + rows, mask=is_query, other=0.0)
                 grad_scores = weights * (grad_weights - deltas[None, :])
                 key_sum = dot_rounded(grad_scores, queries, key_sum)
     grad_key_matrix = head_matrix(grad_key, grad_key_strides, batch, key_head, num_keys)

@@ -19,6 +19,7 @@ MAX_DIM = 8192  # a row must fit the registers of one program, backward: see ker
 ROWS_PER_SUM = 32
 BLOCK = 1024
 VOCAB_BLOCK = 4096
+LOGITS_ROWS = 2048  # at once: products that fill a GPU, and few walks over the weight's gradient
 
 
 @triton.jit
@@ -292,16 +293,15 @@ def _lose(
     The gradients come with the loss: its own gradient is one number, a factor of both.
     """
     hidden, targets = hidden.contiguous(), targets.contiguous()
-    num_tokens, dim = hidden.shape
-    vocab_size = len(weight)
+    num_tokens, vocab_size = len(hidden), len(weight)
     losses = torch.empty(num_tokens, dtype=torch.float32, device=hidden.device)
     grad_hidden = torch.empty_like(hidden)
     grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
-    num_rows = max(1, min(num_tokens, num_tokens * dim // vocab_size))
-    buffer = torch.empty((num_rows, vocab_size), dtype=hidden.dtype, device=hidden.device)
+    buffer_shape = (min(num_tokens, LOGITS_ROWS), vocab_size)
+    buffer = torch.empty(buffer_shape, dtype=hidden.dtype, device=hidden.device)
     block = min(VOCAB_BLOCK, triton.next_power_of_2(vocab_size))
-    for first in range(0, num_tokens, num_rows):
-        rows = slice(first, first + num_rows)
+    for first in range(0, num_tokens, LOGITS_ROWS):
+        rows = slice(first, first + LOGITS_ROWS)
         logits = torch.mm(hidden[rows], weight.T, out=buffer[: len(hidden[rows])])
         cross_entropy_kernel[(len(logits),)](
             logits,
@@ -313,9 +313,17 @@ def _lose(
             num_warps=row_warps(block, 16),
         )
         torch.mm(logits, weight, out=grad_hidden[rows])
-        grad_weight += logits.T @ hidden[rows]
+        _add_product(grad_weight, logits.T, hidden[rows])
     num_counted = (targets != ignored).sum()
     return losses.sum() / num_counted, grad_hidden, grad_weight, num_counted
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right in fp32, without a rounded product on the way."""
+    if total.is_cuda and left.dtype != torch.float32:
+        torch.addmm(total, left, right, out_dtype=torch.float32, out=total)
+    else:
+        total.addmm_(left.float(), right.float())
 
 
 @_lose.register_fake
@@ -336,12 +344,9 @@ def _loss_remember(ctx, inputs, output) -> None:
 def _loss_gradients(ctx, grad_loss, *_):
     grad_hidden, grad_weight, num_counted = ctx.saved_tensors
     factor = grad_loss / num_counted
-    return (
-        (grad_hidden * factor).to(grad_hidden.dtype),
-        (grad_weight * factor).to(ctx.dtype),
-        None,
-        None,
-    )
+    for_weight = torch.empty_like(grad_weight, dtype=ctx.dtype)  # rounded as it is written
+    torch.mul(grad_weight, factor, out=for_weight)
+    return (grad_hidden * factor).to(grad_hidden.dtype), for_weight, None, None
 
 
 _lose.register_autograd(_loss_gradients, setup_context=_loss_remember)
@@ -356,9 +361,9 @@ def linear_cross_entropy(
 ) -> Tensor:
     """mean(-log softmax(hidden weight^T)[target]) without the (tokens, vocab_size) logits.
 
-    They exist for a few rows at a time, at most as many numbers as `hidden` has; the kernel turns
-    them into their own gradient in place. Targets equal to `ignore_index` are not counted; all
-    ignored gives nan, as in PyTorch, and so does a target that is no id below vocab_size.
+    They exist for 2,048 tokens at a time; the kernel turns them into their own gradient in place.
+    Targets equal to `ignore_index` are not counted; all ignored gives nan, as in PyTorch, and so
+    does a target that is no id below vocab_size.
 
     Hsu et al. 2024 (Liger kernels), https://arxiv.org/abs/2410.10989, section 3.2. Chapter 15.
     """

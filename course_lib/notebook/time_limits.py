@@ -1,6 +1,7 @@
 """Ends code that runs too long, even code that catches every exception.
 
-In reading order: `call_limited`, how a loop is ended that swallows every alarm, `call_test_limited`.
+In reading order: `call_limited`, how a loop that swallows every alarm is ended,
+`call_test_limited`.
 """
 
 import contextlib
@@ -65,12 +66,9 @@ def call_limited(function: Callable[[], object], seconds: float) -> tuple[object
 
 @contextlib.contextmanager
 def _own_alarm_and_tracing(on_alarm: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Within the block SIGALRM calls `on_alarm`; after it alarm, trace and profile are as before."""
-    alarm, trace, profile = (
-        signal.signal(signal.SIGALRM, on_alarm),
-        sys.gettrace(),
-        sys.getprofile(),
-    )
+    """Within the block SIGALRM calls `on_alarm`; then alarm, trace and profile are as before."""
+    alarm = signal.signal(signal.SIGALRM, on_alarm)
+    trace, profile = sys.gettrace(), sys.getprofile()
     try:
         yield
     finally:
