@@ -13,7 +13,7 @@ from course_lib.notebook.places import ROOT
 pytest.importorskip("triton", reason="Triton is made for Linux on x86-64")
 
 from benchmarks.gpu import __main__ as gpu
-from benchmarks.gpu import attention, fused, kernel_tests, record, stopwatch
+from benchmarks.gpu import attention, fused, kernel_tests, record, stopwatch, training
 from benchmarks.gpu.plans import DRY, FULL, AttentionCase
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="here make gpu does its work")
@@ -66,6 +66,7 @@ def test_a_dry_run_goes_through_everything_on_a_bare_machine(tmp_path):
     assert found["tests"]["missing"] == 0
     assert len(found["attention"]) == len(DRY.attention) * 6
     assert len(found["fused"]) == len(DRY.fused) * 3
+    assert ["cannot be imported" in row["reason"] for row in found["training"]] == [True] * 4
     for row in found["attention"]:
         measured = row["forward_ms"] is not None and row["backward_ms"] is not None
         assert measured or row["reason"], row
@@ -119,6 +120,10 @@ def made_up_run() -> dict:
         "rooflines": {"matmul_bfloat16_tflops": 712.4, "copy_gb_per_second": 2801.0},
         "attention": attention_rows,
         "fused": fused_rows,
+        "training": [
+            vars(FULL.training[0])
+            | {"contestant": "SDPA", "tokens_per_second": 123456.7, "tflops": None, "step_mib": 9.0}
+        ],
     }
 
 
@@ -127,6 +132,7 @@ def test_the_table_names_the_fastest_and_leaves_out_what_has_no_figure():
     assert "| 128, causal, 4096 | 350 | 400 (cuDNN) | — | 350 | 300 (flash) | — |" in text
     assert "64, causal, 1024" not in text
     assert "| `rms_norm`, 16384 x 4096 | 0.500 | 1.250 | — |" in text
+    assert "| 124m, 32 x 1024, SDPA | 123,457 | — | 9 |" in text
     assert "NVIDIA Card 9000" in text
     assert "712 TFLOP/s" in text
 
@@ -192,6 +198,7 @@ def test_a_failed_test_or_a_kernel_of_ours_that_did_not_run_is_a_fault():
     assert gpu.faults(run) == []
     run["tests"]["failed"] = 2
     run["fused"][0]["reason"] = "out of memory"
+    run["fused"][3]["reason"] = stopwatch.LEFT_OUT.reason
     assert [sentence.split(":")[0] for sentence in gpu.faults(run)] == [
         "tests of the kernels",
         "ours did not run",
@@ -228,6 +235,29 @@ def test_every_contestant_computes_the_same_attention():
     right = makers["SDPA math"]()(query, key, value)
     for name in (attention.OURS, "SDPA flash", attention.FLEX):
         torch.testing.assert_close(makers[name]()(query, key, value), right)
+
+
+LOSSES = """
+from dataclasses import replace
+from tests.benchmarks.gpu import training
+from tests.benchmarks.gpu.plans import DRY
+training.measure = lambda step: print(*step())
+training._row = lambda *given: {}
+list(training.rows(replace(DRY, compiler="eager"), "cpu", deadline=float("inf")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.budget(40)
+def test_every_training_step_has_the_same_loss_and_gradient():
+    """In a process of its own: torch.compile takes no function whose types are checked."""
+    command = [sys.executable, "-c", LOSSES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [[float(word) for word in line.split()] for line in done.stdout.splitlines()]
+    assert len(found) == len(training.CONTESTANTS)
+    for loss_and_norm in found[1:]:
+        assert loss_and_norm == pytest.approx(found[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("case", DRY.fused, ids=lambda case: case.operation)

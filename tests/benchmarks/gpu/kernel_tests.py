@@ -1,4 +1,4 @@
-"""tests/kernels, compiled on this GPU, in as many processes as there are cores (at most eight).
+"""tests/kernels, compiled on this GPU, in as many processes as there are cores (at most sixteen).
 
 Compiling takes most of the time, on one core a process. The course's conftest is left out, so that
 neither its requirements nor any plugin are needed.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 FOLDER = "tests/kernels"
-MOST_PROCESSES = 8
+MOST_PROCESSES = 16
 PYTEST = [sys.executable, "-m", "pytest", f"--confcutdir={FOLDER}", "-q", "-p", "no:cacheprovider"]
 
 

@@ -44,14 +44,26 @@ class FusedCase:
 
 
 @dataclass(frozen=True)
+class TrainingCase:
+    """A step of a size of course_lib.training.sizes on `rows` rows; its products in `dtype`."""
+
+    size: str
+    rows: int
+    context_length: int
+    vocab_size: int
+    dtype: str = "bfloat16"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """One run: its cases in order of importance, and after how many seconds the rest is left out.
+    """One run: its cases in order of importance; after `seconds` of measuring the rest is left out.
 
     `matmul_sizes` are of square matrices, by type; `compiler` is torch.compile's backend.
     """
 
     attention: tuple[AttentionCase, ...]
     fused: tuple[FusedCase, ...]
+    training: tuple[TrainingCase, ...]
     matmul_sizes: tuple[tuple[str, int], ...]
     copy_bytes: int
     seconds: float
@@ -87,6 +99,7 @@ FULL = Plan(
         FusedCase("linear_cross_entropy", 16384, 768, 50304),
         FusedCase("linear_cross_entropy", 8192, 4096, 128256),
     ),
+    training=(TrainingCase("124m", 32, 1024, 32768),),
     matmul_sizes=(("bfloat16", 8192), ("float16", 8192), ("float32", 4096)),
     copy_bytes=2**30,
     seconds=420,
@@ -103,6 +116,7 @@ DRY = Plan(
         FusedCase("swiglu", 5, 24, dtype="float32"),
         FusedCase("linear_cross_entropy", 8, 16, 40, dtype="float32"),
     ),
+    training=(TrainingCase("1m", 1, 128, 2048, dtype="float32"),),
     matmul_sizes=(("float32", 64),),
     copy_bytes=2**12,
     seconds=600,

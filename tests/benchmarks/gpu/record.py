@@ -68,7 +68,7 @@ def fill(page: str, found: dict[str, object] | None) -> str:
 
 
 def report(found: dict[str, object]) -> str:
-    """A sentence and two tables, in Markdown."""
+    """A sentence and three tables, in Markdown."""
     versions, tests, roofs = found["versions"], found["tests"], found["rooflines"]
     matmul = _number(roofs.get("matmul_bfloat16_tflops"), 0)
     sentence = (
@@ -78,7 +78,12 @@ def report(found: dict[str, object]) -> str:
         f"{_number(roofs.get('copy_gb_per_second'), 0)} GB/s. Attention is in bf16, 16,384 tokens "
         "in sequences of the length given; — is what a library refused, or had no memory for."
     )
-    return f"{sentence}\n\n{attention_table(found['attention'])}\n\n{fused_table(found['fused'])}"
+    tables = [
+        attention_table(found["attention"]),
+        fused_table(found["fused"]),
+        training_table(found["training"]),
+    ]
+    return "\n\n".join([sentence, *tables])
 
 
 def attention_table(rows: list[Row]) -> str:
@@ -130,6 +135,17 @@ def fused_table(rows: list[Row]) -> str:
         three = [case[name] for name in (OUR_FUSED, EAGER, COMPILED)]
         cells += [_number(row["step_ms"], 3) for row in three]
         cells += [_number(row["step_mib"], 0) for row in three]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def training_table(rows: list[Row]) -> str:
+    """Tokens a second, TFLOP/s and peak memory of whole training steps."""
+    lines = _head("training step", "tokens/s", "TFLOP/s", "MiB")
+    for row in rows:
+        name = f"{row['size']}, {row['rows']} x {row['context_length']}, {row['contestant']}"
+        digits = {"tokens_per_second": 0, "tflops": 0, "step_mib": 0}
+        cells = [name, *(_number(row[figure], each) for figure, each in digits.items())]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
