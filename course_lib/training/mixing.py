@@ -51,16 +51,18 @@ class DomainBatches:
         edges = torch.tensor(self.weights, dtype=torch.float64).cumsum(0)
         domains = torch.searchsorted(edges, points * edges[-1], right=True)
         domains = domains.clamp(max=len(self.streams) - 1)
-        rows = [
+        # They come in order, so the rows of one domain are drawn together.
+        numbers, counts = domains.unique_consecutive(return_counts=True)
+        parts = [
             sample_batch(
-                self.streams[int(domain)],
-                1,
+                self.streams[number],
+                count,
                 context_length=self.context_length,
                 generator=generator,
             )
-            for domain in domains
+            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         ]
-        tokens, targets = (torch.cat(parts) for parts in zip(*rows, strict=True))
+        tokens, targets = (torch.cat(each) for each in zip(*parts, strict=True))
         return DomainBatch(tokens, targets, domains=domains)
 
 

@@ -34,8 +34,8 @@ def turn(
 ) -> Float[Tensor, "batch heads time dim"]:
     """The pair (x_i, x_{i + dim/2}) times the matrix [[cos, -sin], [sin, cos]]."""
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    partners = x.roll(x.shape[-1] // 2, dims=-1)  # the two of a pair change places
+    return x * torch.cat((cos, cos), dim=-1) + partners * torch.cat((-sin, sin), dim=-1)
 
 
 def rotate(

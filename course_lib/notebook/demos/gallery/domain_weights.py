@@ -19,7 +19,7 @@ from course_lib.notebook.places import ROOT
 from course_lib.notebook.plots import OKABE_ITO
 
 RECORD = Path(__file__).with_suffix(".json")
-SMOOTHED = {"as they are": 1, "mean of 10 steps": 10}
+SMOOTHED = {"as they are": 1, "10-step mean": 10}
 """What the buttons say -> over how many steps a line is averaged."""
 
 
@@ -55,12 +55,12 @@ def render(*, step: int, lines: str) -> Figure:
         for number in range(len(domains))
     ]
     over_time.add_collection(LineCollection(curves, colors=OKABE_ITO, linewidths=2))
-    over_time.set(xlim=(0, len(history)), ylim=(0, 1), title="weights", xlabel="step")
+    over_time.set(xlim=(0, len(history)), ylim=(0, 1), title="weight of each domain", xlabel="step")
     over_time.set(xticks=range(0, len(history) + 1, 50), yticks=(0, 0.5, 1))
     places = range(len(domains))
     bars.barh(places, average(step), color=OKABE_ITO[: len(domains)], height=0.6)
     bars.plot(history[step - 1], places, "|", color="black", markersize=22, markeredgewidth=3)
-    bars.set(xlim=(0, 1), title="average; | now", xticks=(0, 0.5, 1))
+    bars.set(xlim=(0, 1), title="bar: average, |: now", xlabel="weight", xticks=(0, 0.5, 1))
     bars.set(yticks=places, yticklabels=domains)
     bars.invert_yaxis()
     figure.subplots_adjust(wspace=0.45)
@@ -93,8 +93,8 @@ DEMO = Demo(
     presets={
         "first steps": {"step": 15, "lines": "as they are"},
         "a quarter": {"step": 60, "lines": "as they are"},
-        "half": {"step": 125, "lines": "mean of 10 steps"},
-        "the end": {"step": 250, "lines": "mean of 10 steps"},
+        "half": {"step": 125, "lines": "10-step mean"},
+        "the end": {"step": 250, "lines": "10-step mean"},
     },
     render=render,
     describe=describe,

@@ -28,13 +28,14 @@ def render(*, kind: str, number: int) -> str:
     return (
         f'<div role="group" aria-label="{escape(describe(kind=kind, number=number))}">'
         f'<div style="margin-bottom:.6em">{marks}</div>'
-        '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font-size:15px;line-height:1.4;'
-        f'border-left:4px solid #0072B2;padding-left:.8em">{escape(shown)}</pre></div>'
+        '<pre style="white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;font-size:15px;'
+        'line-height:1.4;border-left:4px solid #0072B2;padding-left:.8em">'
+        f"{escape(shown)}</pre></div>"
     )
 
 
 def _mark(rule: str, *, is_broken: bool) -> str:
-    look = "background:#D55E00;color:white" if is_broken else "opacity:.6"
+    look = "background:#D55E00;color:black" if is_broken else "opacity:.75"
     sign = "✗" if is_broken else "✓"
     return (
         f'<span style="display:inline-block;margin:2px;padding:2px 10px;border-radius:12px;'
