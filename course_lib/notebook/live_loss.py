@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class LiveLoss:
     """`train(..., plot=LiveLoss())`: the run so far, redrawn every few seconds and at its end.
 
-    One object serves one cell: a new one begins a new picture. Outside a notebook it prints the
-    last line only; there the progress bar shows how things go.
+    Where a drawing takes long the next one waits longer: all together take a twentieth of the time
+    at most. One object serves one cell: a new one begins a new picture. Outside a notebook it
+    prints the last line only; there the progress bar shows how things go.
     """
 
     def __init__(self, *, every_seconds: float = 1.0, clock: Callable[[], float] = time.monotonic):
@@ -29,15 +30,16 @@ class LiveLoss:
         """Redraw if it is time; always when the run has ended."""
         from IPython import get_ipython
 
-        has_ended = record.state != "running"
-        if not has_ended and (get_ipython() is None or self.clock() < self._next):
+        has_ended, started = record.state != "running", self.clock()
+        if not has_ended and (get_ipython() is None or started < self._next):
             return
         text = describe_losses(record)
         if get_ipython() is None:
             print(text)
             return
         self._show({"text/html": figure_html(draw_losses(record), text), "text/plain": text})
-        self._next = self.clock() + self.every_seconds
+        ended = self.clock()
+        self._next = ended + max(self.every_seconds, 20 * (ended - started))
 
     def _show(self, data: dict[str, str]) -> None:
         from IPython.display import display

@@ -83,6 +83,34 @@ def test_flags_mean_what_the_contract_says(
     assert_same_with_gradients(attention(*inputs, **flags), expected, inputs)
 
 
+PACKED = (
+    ((5, 5, 5, 2, 2, 2, 2, 9, 9), (0, 0, 0, 0, 7, 7, 7, 3, 0)),  # 0 lies in two pieces
+    ((1, 1, 1, 2, 2, 2, 2, 3, 0), (4, 4, 1, 1, 1, 3, 3, 3, 3)),
+    ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 1, 1, 1, 1, 2, 2, 2, 2)),
+    ((1, 1, 1, 1, 1, 1, 1, 1, 2), (1, 2, 2, 2, 2, 2, 2, 2, 2)),
+)
+
+
+@pytest.mark.parametrize("documents", PACKED)
+@pytest.mark.parametrize("kv_heads", [1, 2, 6])
+def test_packed_documents_are_kept_apart_whatever_their_lengths(documents, kv_heads):
+    inputs = make_inputs(queries=9, keys=9, kv_heads=kv_heads)
+    flags = {"is_causal": True, "documents": torch.tensor(documents), "scale": 0.7}
+    expected = by_definition(*inputs, **flags, window=None, lengths=None)
+    assert_same_with_gradients(fused_attention(*inputs, **flags), expected, inputs)
+
+
+def test_a_nan_stays_within_its_document():
+    query, key, value = (each.detach() for each in make_inputs(queries=9, keys=9, value_dim=4))
+    for each in (query, key, value):
+        each[0, :, 4] = math.nan
+    documents = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 2, 2]] * 2)
+    output = fused_attention(query, key, value, is_causal=True, documents=documents)
+    assert output[0, :, 4].isnan().all()
+    assert output[0, :, [0, 1, 2, 7, 8]].isfinite().all()
+    assert output[1].isfinite().all()
+
+
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 @pytest.mark.parametrize("is_causal", [False, True])
 def test_mask_bias_and_scale_combine(kv_heads, is_causal):

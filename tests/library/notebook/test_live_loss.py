@@ -5,6 +5,7 @@ import IPython.display
 import matplotlib
 import pytest
 
+from course_lib.notebook import live_loss
 from course_lib.notebook.live_loss import LiveLoss, describe_losses, draw_losses, running_mean
 from course_lib.training.records import Record
 
@@ -53,6 +54,21 @@ def test_one_picture_is_redrawn_when_its_time_has_come_and_at_the_end(shown):
     assert "4 updates, finished" in data["text/plain"]
     assert data["text/plain"] in data["text/html"]
     assert "<img" in data["text/html"]
+
+
+def test_slow_drawings_take_a_twentieth_of_the_time_at_most(shown, monkeypatch):
+    now = [0.0]
+
+    def draw_for_half_a_second(record):
+        now[0] += 0.5
+        return draw_losses(record)
+
+    monkeypatch.setattr(live_loss, "draw_losses", draw_for_half_a_second)
+    plot = LiveLoss(every_seconds=1.0, clock=lambda: now[0])
+    while now[0] < 100:
+        plot(record_of(3))
+        now[0] += 0.1
+    assert 9 <= len(shown) <= 10
 
 
 def test_outside_a_notebook_there_is_one_line_at_the_end(capsys):

@@ -75,6 +75,21 @@ def test_words_are_drawn_as_the_model_would_draw_them():
     assert abs(share - 0.25) < 5 * (0.25 * 0.75 / 3950) ** 0.5
 
 
+def test_every_word_is_drawn_as_often_as_it_is_probable_and_an_impossible_one_never():
+    expected = torch.tensor([0.0, 0.1, 0.0, 0.3, 0.05, 0.55, 0.0], dtype=torch.float64)
+    seen = []
+
+    def model(tokens):
+        seen.append(tokens)
+        return expected.float().log().expand(*tokens.shape, 7)
+
+    tokens = torch.zeros(100, 201, dtype=torch.int64)
+    scheduled_sampling_loss(model, MixedBatch(Batch(tokens, tokens), 1.0, seed=3))
+    counts = seen[1][:, 1:].flatten().bincount(minlength=7).double()
+    deviations = (20_000 * expected * (1 - expected)).sqrt()
+    assert ((counts - 20_000 * expected).abs() <= 5 * deviations).all()
+
+
 def test_no_gradient_flows_through_the_writing():
     """The gradient is that of the second pass alone, as if the words had been given."""
     model, batch = Certain(7), packed_batch()
