@@ -1,6 +1,6 @@
 """A training run replayed: at each point its loss, what it can do, and the story it writes.
 
-The run is chapter 07's live one, probed more often: the chapter writes it to build/ under
+The run is chapter 07's live one, at its evaluations: the chapter writes it to build/ under
 COURSE_PRESET=thorough, and the copy beside this module is what the demo shows.
 """
 
