@@ -1,6 +1,9 @@
 """Which preset a chapter gets, and what its first cell sets."""
 
+import platform
 import random
+import subprocess
+import sys
 
 import numpy
 import pytest
@@ -56,6 +59,40 @@ def test_two_setups_give_the_same_random_numbers(capsys, monkeypatch):
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
     assert first.startswith("Preset laptop: seeds 0;")
+
+
+TRAINING = """
+import resource, torch
+from course_lib.model.config import llama_config
+from course_lib.model.fused_attention import fused_attention
+from course_lib.model.transformer import Transformer
+from course_lib.notebook.presets import setup
+from course_lib.text.batches import RandomBatches
+from course_lib.training import muon, train
+
+setup()
+torch.set_num_threads(1)
+faults = []
+config = llama_config(vocab_size=2048, context_length=256, model_dim=96, num_layers=3, num_heads=3)
+train(
+    Transformer(config, attention=fused_attention),
+    RandomBatches(torch.arange(3000) % 2048, 4, 256),
+    num_steps=16,
+    optimizer=muon,
+    progress=False,
+    plot=lambda record: faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt),
+)
+print((faults[-1] - faults[-9]) / 8)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's allocator")
+@pytest.mark.budget(15)
+def test_what_a_training_step_frees_is_there_for_the_next():
+    """Its activations are 8,000 pages, most of which a step would ask for anew without setup."""
+    command = [sys.executable, "-c", TRAINING]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert float(output.splitlines()[-1]) < 1000
 
 
 def test_the_gpu_preset_without_a_gpu_says_what_to_do(monkeypatch):
