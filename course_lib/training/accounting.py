@@ -36,7 +36,6 @@ def training_flops(config: TransformerConfig, *, context_length: int | None = No
     return 6 * (config.num_layers * layer + head) + 12 * config.num_layers * time * width
 
 
-@functools.cache
 def matmul_peak(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -45,11 +44,18 @@ def matmul_peak(
 ) -> float:
     """FLOP/s of the fastest square matrix product found in about so many seconds.
 
-    Sizes double from 64 until one product takes a tenth of the time. Once a process: what MFU
-    (model FLOPs utilization) is relative to. It depends on the threads and on who else computes.
+    Sizes double from 64 until one product takes a tenth of the time. Once a process for each number
+    of threads: what MFU (model FLOPs utilization) is relative to. It depends on who else computes.
 
     Chowdhery et al. 2022, https://arxiv.org/abs/2204.02311, appendix B. Chapters 07 and 14.
     """
+    return _measured_peak(dtype, device, seconds, torch.get_num_threads())
+
+
+@functools.cache
+def _measured_peak(
+    dtype: torch.dtype, device: torch.device | str, seconds: float, num_threads: int
+) -> float:
     size, fastest = 64, 0.0
     matrix = torch.ones(size, size, dtype=dtype, device=device)
     _seconds_of_product(matrix)  # the first one also starts the library

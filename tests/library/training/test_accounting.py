@@ -47,6 +47,18 @@ def test_the_peak_is_a_speed_and_measured_once():
     assert matmul_peak(torch.float64, seconds=0.02) == peak
 
 
+def test_another_number_of_threads_has_a_peak_of_its_own():
+    threads, wanted = torch.get_num_threads(), (3, 1, 3)
+    try:
+        peaks = []
+        for number in wanted:
+            torch.set_num_threads(number)
+            peaks.append(matmul_peak(torch.float64, seconds=0.02))
+    finally:
+        torch.set_num_threads(threads)
+    assert peaks[0] == peaks[2] != peaks[1]
+
+
 def test_a_run_of_a_transformer_knows_its_share_of_the_peak(capsys):
     config = llama_config(**SIZES)
     batches = RandomBatches(torch.arange(400) % 50, 4, 16)
