@@ -24,7 +24,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
-from kernels import IS_INTERPRETED, flash_attention, fused
+from kernels import IS_INTERPRETED, flash_attention, fused, fused_loss
 from kernels.tiles import PARTS, Tile, trying, tuning_space
 
 CACHE = Path(__file__).parents[1] / "build" / "triton"
@@ -40,7 +40,7 @@ ATTENTION_KERNELS = (
 FUSED_KERNELS = {
     "rms_norm": (fused.rms_norm_kernel, fused.rms_norm_backward_kernel),
     "swiglu": (fused.swiglu_kernel, fused.swiglu_backward_kernel),
-    "linear_cross_entropy": (fused.cross_entropy_kernel,),
+    "linear_cross_entropy": (fused_loss.cross_entropy_kernel,),
 }
 
 FUSED_SIZES = (

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kernels import IS_INTERPRETED, fused
-from kernels.fused import linear_cross_entropy, rms_norm, swiglu
+from kernels import IS_INTERPRETED, fused_loss
+from kernels.fused import rms_norm, swiglu
+from kernels.fused_loss import linear_cross_entropy
 
 DTYPES = [torch.float32, torch.float16]
 if not IS_INTERPRETED:  # the interpreter's bf16 arithmetic is wrong
@@ -63,7 +64,7 @@ def test_swiglu_of_strided_halves(dtype, factor, device):
 @pytest.mark.parametrize(("tokens", "dim", "vocab_size"), [(11, 8, 37), (6, 48, 5), (1, 3, 2)])
 @pytest.mark.parametrize("factor", [1.0, 30.0])
 def test_linear_cross_entropy(tokens, dim, vocab_size, dtype, factor, device, monkeypatch):
-    monkeypatch.setattr(fused, "LOGITS_ROWS", 4)
+    monkeypatch.setattr(fused_loss, "LOGITS_ROWS", 4)
     hidden = factor * normal(tokens, dim, dtype=dtype, device=device)
     weight = normal(vocab_size, dim, seed=1, dtype=dtype, device=device)
     generator = torch.Generator().manual_seed(2)
@@ -80,7 +81,7 @@ def test_linear_cross_entropy(tokens, dim, vocab_size, dtype, factor, device, mo
 
 
 def test_the_logits_exist_for_a_few_rows_at_a_time(device, allocated, monkeypatch):
-    monkeypatch.setattr(fused, "LOGITS_ROWS", 2)
+    monkeypatch.setattr(fused_loss, "LOGITS_ROWS", 2)
     hidden, weight = normal(64, 16, device=device), normal(500, 16, seed=1, device=device)
     targets = torch.arange(64, device=device)
     allocated.clear()

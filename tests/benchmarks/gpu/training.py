@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.flash_attention import flash_attention
-from kernels.fused import linear_cross_entropy
+from kernels.fused_loss import linear_cross_entropy
 
 from .plans import Plan, TrainingCase
 from .stopwatch import LEFT_OUT, Measurement, measure, time_is_up
