@@ -14,6 +14,7 @@ from course_lib.notebook.places import ROOT, chapter_stems
 from course_lib.notebook.submissions import Submissions, is_stub
 
 MODULES = sorted(ROOT.glob("course_lib/**/*.py"))
+KERNELS = sorted(ROOT.glob("kernels/*.py"))
 NOTEBOOKS = sorted([*ROOT.glob("chapters/*.ipynb"), *ROOT.glob("solutions/*.ipynb")])
 EXERCISE_PAIRS = [(stem, each) for stem, of in EXERCISES.items() for each in of]
 EXERCISE_IDS = [exercise.name for _, exercise in EXERCISE_PAIRS]
@@ -85,7 +86,7 @@ def test_notebook_is_stripped(path):
     assert path.read_text(encoding="utf-8") == expected, "run `make strip`"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
+@pytest.mark.parametrize("path", MODULES + KERNELS, ids=relative)
 def test_module_says_what_it_is_and_stays_small(path):
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
