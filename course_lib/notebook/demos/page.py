@@ -12,6 +12,7 @@ STYLE = """<style>
 .course-demo { --jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px;
   --jp-widgets-inline-label-width: 11em; max-width: 760px; }
 .course-demo .widget-readout { min-width: 4.5em; }
+.course-demo .jupyter-button { width: auto; min-width: max-content; }
 </style>"""
 
 
@@ -45,6 +46,7 @@ def page(demo: "Demo") -> widgets.Widget:
         control.observe(redraw, names="value")
     choose(start)
     title = widgets.HTML(f"{STYLE}<b>{escape(demo.title)}</b>")
-    box = widgets.VBox([title, widgets.HBox(buttons), *controls.values(), picture, caption])
+    presets = widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap"))
+    box = widgets.VBox([title, presets, *controls.values(), picture, caption])
     box.add_class("course-demo")
     return box
