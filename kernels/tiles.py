@@ -33,7 +33,7 @@ PARTS = ("forward", "key_gradients", "query_gradients")
 # In the interpreter time goes into steps, not into room.
 INTERPRETED = {part: {256: Tile(64, 64, 4, 1)} for part in PARTS}
 # (generation of the card, bits of a number) -> kernel -> largest head_dim -> tile. For 16 bits on
-# the newer cards: the fastest on an H100 of those that do not spill. Else large ones that do not.
+# the newer cards: the fastest of those tried on an H100 that do not spill. Else large ones.
 TILES = {
     (90, 16): {
         "forward": {64: Tile(128, 64, 8, 3), 128: Tile(64, 64, 4, 3), 256: Tile(128, 32, 8, 3)},
