@@ -49,7 +49,8 @@ class NumpyLlama:
     def __init__(self, model: Transformer, cache: KeyValueCache):
         self.config, self.cache = model.config, cache
         turns = model.decoder.positions[0].turns(torch.arange(cache.capacity), cache.keys.dtype)
-        self.cos, self.sin = (each.reshape(cache.capacity, -1).numpy() for each in turns)
+        cos, sin = (each.reshape(cache.capacity, 1, -1).numpy() for each in turns)
+        self.cos, self.sin = cos, numpy.concatenate((-sin, sin), axis=1)
         self.layers = [_weights_of(block) for block in model.decoder.blocks]
         self.keys, self.values = cache.keys[:, 0].numpy(), cache.values[:, 0].numpy()
         self.norm = _array(model.decoder.norm.weight)
@@ -68,17 +69,19 @@ class NumpyLlama:
 
     def _attend(self, index: int, x: Array) -> Float[Array, "dim"]:
         layer, config, length = self.layers[index], self.config, self.cache.length
-        cos, sin = self.cos[length - 1], self.sin[length - 1]
+        projected = numpy.concatenate((layer.query @ x, layer.key @ x))
+        turned = _turn(projected, self.cos[length - 1], self.sin[length - 1])
         by_head = (config.num_kv_heads, -1, config.head_dim)  # query heads lie beside their key's
-        query = _turn((layer.query @ x).reshape(by_head), cos, sin)
+        width = config.num_heads * config.head_dim
+        query = turned[:width].reshape(by_head)
         keys, values = self.keys[index], self.values[index]
-        keys[:, length - 1] = _turn((layer.key @ x).reshape(by_head), cos, sin)[:, 0]
+        keys[:, length - 1] = turned[width:].reshape(by_head)[:, 0]
         values[:, length - 1] = (layer.value @ x).reshape(by_head)[:, 0]
         scale = config.head_dim**-0.5 if config.attention_scale is None else config.attention_scale
         scores = query * scale @ keys[:, :length].transpose(0, 2, 1)  # (kv_heads, group, keys)
         weights = numpy.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
-        return layer.output @ (weights @ values[:, :length]).reshape(-1)
+        mixture = weights @ values[:, :length] / weights.sum(axis=-1, keepdims=True)
+        return layer.output @ mixture.reshape(-1)
 
     def _normalise(self, x: Array, weight: Array) -> Float[Array, "dim"]:
         return x * (x @ x / len(x) + self.config.norm_epsilon) ** -0.5 * weight
@@ -134,9 +137,10 @@ def _array(parameter: nn.Parameter) -> Array:
     return parameter.detach().numpy()
 
 
-def _turn(x: Array, cos: Array, sin: Array) -> Float[Array, "kv_heads group head_dim"]:
-    first, second = x[..., : len(cos)], x[..., len(cos) :]
-    return numpy.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)
+def _turn(x: Array, cos: Array, sin: Array) -> Float[Array, "width"]:
+    """Every head's pairs (x_i, x_{i + dim/2}) turned; sin comes as (-sin, sin)."""
+    halves = x.reshape(-1, 2, cos.shape[-1])
+    return (halves * cos + halves[:, ::-1] * sin).reshape(-1)
 
 
 def _feed_forward(layer: LayerWeights, x: Array) -> Float[Array, "dim"]:

@@ -3,8 +3,9 @@
 Same results as `attention`, up to rounding, without keeping the weights of every pair: 3-4 times
 faster in training on a CPU, in fp32. `Transformer(config, attention=fused_attention)`.
 
-In reading order: `fused_attention`; its mask; `_Documents`, packed documents taken out of their
-rows, so that no pair of two documents is ever computed.
+In reading order: `fused_attention`; its mask; `_attend`, the kernel or what is faster than it;
+`_Documents`, packed documents taken out of their rows, so that no pair of two documents is ever
+computed.
 """
 
 import math
@@ -15,7 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from course_lib.model.attention import group_size, visible_keys
+from course_lib.model.attention import causal_mask, group_size, visible_keys
+
+FEW_KEYS = 512  # up to which matrix products are faster than the kernel, in bf16 on a processor
 
 
 def fused_attention(
@@ -40,7 +43,6 @@ def fused_attention(
 
     Dao et al. 2022, https://arxiv.org/abs/2205.14135, algorithm 1. Chapters 05 and 15.
     """
-    is_grouped = group_size(query, key) > 1
     num_queries, num_keys = query.shape[2], key.shape[2]
     is_causal = is_causal and num_queries > 1  # the newest token alone sees every key
     restricted = any(each is not None for each in (mask, bias, window, lengths))
@@ -51,15 +53,10 @@ def fused_attention(
             apart = (packed.take_out(each) for each in (query, key, value))
             return packed.put_back(fused_attention(*apart, is_causal=True, scale=scale))
     if documents is None and not restricted and (not is_causal or is_square):
-        return F.scaled_dot_product_attention(
-            query, key, value, is_causal=is_causal, scale=scale, enable_gqa=is_grouped
-        )
+        return _attend(query, key, value, None, is_causal, scale)
     visible = visible_keys(query, key, mask, is_causal, window, lengths, documents)
     added, blind = _as_added_scores(visible, bias)
-    output = F.scaled_dot_product_attention(
-        query, key, value, attn_mask=added, scale=scale, enable_gqa=is_grouped
-    )
-    return output.masked_fill(blind, 0.0)
+    return _attend(query, key, value, added, False, scale).masked_fill(blind, 0.0)
 
 
 def _as_added_scores(
@@ -78,6 +75,31 @@ def _as_added_scores(
     if bias is None:
         return visible, blind
     return torch.where(visible, bias.masked_fill(hidden, 0.0), -math.inf), blind
+
+
+def _attend(
+    query: Float[Tensor, "batch heads queries dim"],
+    key: Float[Tensor, "batch kv_heads keys dim"],
+    value: Float[Tensor, "batch kv_heads keys value_dim"],
+    added: Tensor | None,
+    is_causal: bool,
+    scale: float | None,
+) -> Float[Tensor, "batch heads queries value_dim"]:
+    """PyTorch's kernel; in bf16 on a processor, for few keys, its products one by one.
+
+    The kernel and its backward take three times as long there for 128 keys, twice for 256.
+    """
+    groups, num_keys = group_size(query, key), key.shape[2]
+    if query.device.type != "cpu" or query.dtype is not torch.bfloat16 or num_keys > FEW_KEYS:
+        options = {"attn_mask": added, "is_causal": is_causal, "enable_gqa": groups > 1}
+        return F.scaled_dot_product_attention(query, key, value, scale=scale, **options)
+    if groups > 1:
+        key, value = (each.repeat_interleave(groups, dim=1) for each in (key, value))
+    scores = query * (query.shape[-1] ** -0.5 if scale is None else scale) @ key.transpose(-2, -1)
+    added = causal_mask(num_keys, num_keys) if is_causal else added
+    if added is not None and added.dtype is torch.bool:
+        added = torch.zeros_like(added, dtype=scores.dtype).masked_fill(~added, -math.inf)
+    return (scores if added is None else scores + added).softmax(dim=-1) @ value
 
 
 @dataclass(frozen=True)

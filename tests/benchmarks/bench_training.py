@@ -31,8 +31,9 @@ NUM_STORIES = 6000
 # The peer's best of 4 and 8 rows with rates of 1, 2, 4 and 8 thousandths; 16 thousandths diverge
 # with 8 rows, and 16 rows with 1 thousandth are behind.
 THEIR_BATCH, THEIR_RATE = 8, 8e-3
-OUR_BATCH, OUR_RATE, OUR_MOMENTUM = 8, 4e-2, 0.9
-SHARES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 1)  # of the peer's time, tried in this order
+OUR_BATCH, OUR_RATE, OUR_MOMENTUM = 8, 5e-2, 0.85
+# Of the peer's time, tried in this order.
+SHARES = (1 / 6, 1 / 5, 0.21, 0.22, 1 / 4, 1 / 3, 1 / 2, 1)
 
 
 def llama(model_dim: int, num_layers: int) -> TransformerConfig:
@@ -46,8 +47,8 @@ def llama(model_dim: int, num_layers: int) -> TransformerConfig:
     )
 
 
-def their_llama(config: TransformerConfig) -> nn.Module:
-    """The same shape there, with its fused attention."""
+def their_llama(config: TransformerConfig, attention: str = "sdpa") -> nn.Module:
+    """The same shape there, with its fused attention or the "eager" one."""
     theirs = LlamaConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.model_dim,
@@ -59,7 +60,7 @@ def their_llama(config: TransformerConfig) -> nn.Module:
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=None,
-        attn_implementation="sdpa",
+        attn_implementation=attention,
     )
     return LlamaForCausalLM(theirs)
 
@@ -98,37 +99,41 @@ def their_adamw(model: nn.Module, learning_rate: float) -> torch.optim.Optimizer
 
 
 def run_throughput(rounds: int) -> None:
-    """Row 6."""
+    """Row 6; in bf16 the attention that `transformers` takes by itself is not its fastest."""
     dtype = choose_dtype("auto")
     tokens = torch.randint(VOCAB_SIZE, (10_000,), generator=torch.Generator().manual_seed(0))
     batches = RandomBatches(tokens, 16, CONTEXT)
     matrix = torch.randn(MATMUL, MATMUL).to(dtype)
     for name, shape in SHAPES.items():
         config = llama(*shape)
-        ours, theirs = Transformer(config, attention=fused_attention), their_llama(config)
-        step = functools.partial(
-            update, ours, optimizer=adamw(ours), loss=next_token_loss, dtype=dtype
-        )
-        their_step = functools.partial(
-            their_update, theirs, optimizer=their_adamw(theirs, 2e-3), dtype=dtype
-        )
+        ours = Transformer(config, attention=fused_attention)
+        contestants = {
+            "course_lib": functools.partial(
+                update, ours, optimizer=adamw(ours), loss=next_token_loss, dtype=dtype
+            )
+        }
+        for attention in ("sdpa", "eager"):
+            theirs = their_llama(config, attention)
+            contestants[f"transformers, {attention}"] = functools.partial(
+                their_update, theirs, optimizer=their_adamw(theirs, 2e-3), dtype=dtype
+            )
+        product = f"a product of {MATMUL}"
         seconds = measure(
             {
-                "course_lib": (batches, step),
-                "transformers": (batches, their_step),
-                f"a product of {MATMUL}": (lambda _: matrix, lambda given: given @ given),
+                **{each: (batches, step) for each, step in contestants.items()},
+                product: (lambda _: matrix, lambda given: given @ given),
             },
             rounds,
         )
         best = {each: min(of) for each, of in seconds.items()}
-        peak = 2 * MATMUL**3 / best[f"a product of {MATMUL}"]
+        peak = 2 * MATMUL**3 / best[product]
         flops = training_flops(config) * batches(0).num_tokens
-        shares = (flops / best[each] / peak for each in ("course_lib", "transformers"))
+        shares = (flops / best[each] / peak for each in contestants)
         title = (
             f"Row 6: an update, {name} parameters, 16 rows of {CONTEXT}, {dtype}; of the peak of "
-            "{:.0f} GFLOP/s ours {:.0%}, theirs {:.0%}; goals: 60 / 65 / 70 %"
+            "{:.0f} GFLOP/s ours {:.0%}, theirs {:.0%} and {:.0%}; goals: 60 / 65 / 70 %"
         ).format(peak / 1e9, *shares)
-        report(title, "course_lib", seconds, {"transformers": "<= 0.77"})
+        report(title, "course_lib", seconds, dict.fromkeys([*contestants][1:], "<= 0.77"))
 
 
 @functools.cache

@@ -159,6 +159,36 @@ def test_a_longer_text_in_fewer_bits_is_right_to_rounding(dtype):
         torch.testing.assert_close(ours.double(), exact, rtol=0, atol=4 * eps)
 
 
+@pytest.mark.parametrize("keys", [40, 600])  # matrix products, and the kernel
+@pytest.mark.parametrize("restriction", ["none", "causal", "mask", "bias", "lengths", "blind"])
+def test_in_bf16_outputs_and_gradients_are_right_to_rounding(keys, restriction):
+    size = {"heads": 4, "kv_heads": 2, "queries": 30, "keys": keys, "dim": 16, "value_dim": 16}
+    generator = torch.Generator().manual_seed(3)
+    flags = {
+        "none": {},
+        "causal": {"is_causal": True},
+        "mask": {"mask": torch.rand(30, keys, generator=generator) < 0.7, "is_causal": True},
+        "bias": {"bias": torch.randn(4, 30, keys, generator=generator)},
+        "lengths": {"lengths": torch.tensor([keys - 7, 3])},
+        "blind": {"mask": torch.ones(30, keys, dtype=torch.bool).tril(-1)},
+    }[restriction]
+    rounded = [each.detach().bfloat16().requires_grad_() for each in make_inputs(**size)]
+    exact = [each.detach().double().requires_grad_() for each in rounded]
+    exact_flags = dict(flags)
+    if "bias" in flags:
+        flags["bias"] = flags["bias"].bfloat16()
+        exact_flags["bias"] = flags["bias"].double()
+    ours, theirs = fused_attention(*rounded, **flags), attention(*exact, **exact_flags)
+    weights = torch.randn(ours.shape, generator=generator).bfloat16()
+    our_gradients = torch.autograd.grad((ours * weights).sum(), rounded)
+    their_gradients = torch.autograd.grad((theirs * weights).sum(), exact)
+    pairs = zip((ours, *our_gradients), (theirs, *their_gradients), strict=True)
+    for ours, theirs in pairs:
+        assert ours.dtype is torch.bfloat16
+        error = (ours.double() - theirs).abs().max() / theirs.abs().max()
+        assert error < 4 * torch.finfo(torch.bfloat16).eps
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_model_gives_the_same_logits_and_gradients_with_it(packed):
     config = llama_config(
