@@ -125,9 +125,10 @@ def test_marks_agree_with_walking_through(mark_documents, seed):
 
 
 def test_marks_are_whole_numbers_of_the_tokens_shape(mark_documents):
-    """A model looks positions up and compares documents: int64, (batch, time)."""
+    """A model looks positions up and compares documents: int64, (batch, time), also of 16 bits."""
     tokens = torch.randint(4, (5, 7), generator=seeded(3))[:, ::2]
-    for marks in mark_documents(tokens, 1):
+    compact = tokens.to(torch.int16)
+    for marks in (*mark_documents(tokens, 1), *mark_documents(compact, 1)):
         assert marks.dtype == torch.int64
         assert tuple(marks.shape) == (5, 4)
 
@@ -186,13 +187,35 @@ def test_weights_themselves_are_left_alone(clip_gradients):
     assert all(torch.equal(each.data, torch.ones_like(each.data)) for each in parameters)
 
 
-def test_half_precision_does_not_overflow(clip_gradients):
-    """300 squared is beyond fp16's largest number: take norms in fp32. The dtype stays."""
-    parameter = nn.Parameter(torch.zeros(4, dtype=torch.float16))
-    parameter.grad = torch.full((4,), 300.0, dtype=torch.float16)
-    assert float(clip_gradients([parameter], 1.0)) == pytest.approx(600)
+@pytest.mark.parametrize(
+    ("count", "value", "norm", "max_norm", "left"),
+    [(4, 300.0, 600.0, 1.0, 0.5), (2**16, 512.0, 2.0**17, 256.0, 1.0)],
+    ids=["squares", "norm"],
+)
+def test_half_precision_does_not_overflow(clip_gradients, count, value, norm, max_norm, left):
+    """fp16 ends at 65,504. 300 squared is beyond it, and so is the norm of 65,536 times 512: take
+    norms in fp32. The dtype stays.
+    """
+    parameter = nn.Parameter(torch.zeros(count, dtype=torch.float16))
+    parameter.grad = torch.full((count,), value, dtype=torch.float16)
+    assert float(clip_gradients([parameter], max_norm)) == pytest.approx(norm)
     assert parameter.grad.dtype == torch.float16
-    assert_close(parameter.grad, torch.full((4,), 0.5, dtype=torch.float16))
+    assert_close(parameter.grad, torch.full((count,), left, dtype=torch.float16))
+
+
+def test_gradients_are_scaled_in_place(clip_gradients):
+    """Whoever holds the gradient already sees it clipped: `.grad` is no new tensor."""
+    parameter = nn.Parameter(torch.zeros(1))
+    parameter.grad = held = torch.tensor([4.0])
+    clip_gradients([parameter], 1.0)
+    assert held.tolist() == pytest.approx([1.0])
+
+
+def test_where_nothing_has_a_gradient_the_norm_is_zero(clip_gradients):
+    """A tensor with one number, as ever; and there may be no parameters at all."""
+    for parameters in ([nn.Parameter(torch.ones(3))], []):
+        norm = clip_gradients(parameters, 1.0)
+        assert_close(norm, torch.tensor(0.0), check_dtype=False)
 
 
 def test_zero_gradients_stay_zero(clip_gradients):
@@ -244,6 +267,23 @@ def test_warmup_is_a_twentieth_unless_given(warmup_cosine):
     assert warmup_cosine(0, 1) == pytest.approx(0.1)
 
 
+def test_a_warmup_of_zero_is_none(warmup_cosine):
+    """0 is a number that was given: of 40 updates the first is near 1, the 20th half-way down."""
+    assert warmup_cosine(0, 40, warmup_steps=0, final=0.0) > 0.9
+    assert warmup_cosine(19, 40, warmup_steps=0, final=0.0) == pytest.approx(0.5)
+
+
+def test_a_warmup_may_fill_the_run(warmup_cosine):
+    """5 of 5 updates: the last has the whole rate, and one after the end has `final`."""
+    shares = [warmup_cosine(step, 5, warmup_steps=5) for step in range(7)]
+    assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 0.1, 0.1])
+
+
+def test_shares_are_floats(warmup_cosine):
+    """In the warm-up, in the decay and past the end: a number, no tensor."""
+    assert all(isinstance(warmup_cosine(step, 4, warmup_steps=2), float) for step in range(6))
+
+
 @pytest.mark.parametrize("warmup_steps", [-1, 11])
 def test_a_warmup_longer_than_the_run_is_refused(warmup_cosine, warmup_steps):
     """A ValueError, which says so."""
@@ -283,6 +323,15 @@ def test_a_text_begins_with_its_own_first_word(scheduled_sampling_inputs):
         gold, predicted, 1.0, positions=positions, generator=seeded(2)
     )
     assert mixed.tolist() == [[0, 100, 101, 3, 103, 5]]
+    assert positions.tolist() == [[0, 1, 2, 0, 1, 0]]
+
+
+def test_a_row_that_begins_within_a_document_keeps_its_first_word(scheduled_sampling_inputs):
+    """Its position is 7, not 0; but what the model wrote for it is in no column of this row."""
+    gold, predicted = gold_and_predicted(1, 4)
+    positions = torch.tensor([[7, 8, 0, 1]])
+    mixed = scheduled_sampling_inputs(gold, predicted, 1, positions=positions)
+    assert mixed.tolist() == [[0, 100, 2, 102]]
 
 
 def test_words_at_one_place_are_gold_or_the_models_for_that_place(scheduled_sampling_inputs):
