@@ -149,7 +149,7 @@ def run(
 
 
 def make_course_model(folder: Path, work: Path, *, ends: dict[str, int] = ENDS) -> None:
-    """Train all ends and write each as a folder that `transformers` opens; about 20 minutes.
+    """Train all ends and write each as a folder that `transformers` opens; about 15 minutes.
 
     Beside the weights, in fp16, stand a card and `record.json`: the losses, and for each end its
     tokens, seconds, skills and stories. The figures are those of the weights as they are shipped.

@@ -26,8 +26,8 @@ def make_speaker(folder: Path, work: Path) -> None:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("course", 20, make_course_model),
-        Recipe("speaker", 2, make_speaker),
-        Recipe("prompting", 10, make_prompting_models),
+        Recipe("course", 15, make_course_model),
+        Recipe("speaker", 1, make_speaker),
+        Recipe("prompting", 12, make_prompting_models),
     )
 }
