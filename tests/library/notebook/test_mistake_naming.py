@@ -10,8 +10,8 @@ from course_lib.notebook.recording import Recorder, agree, freeze
 from course_lib.notebook.running import run_checks
 
 
-def named(answer: object) -> list[str]:
-    stem, exercise = find_exercise("softmax")
+def named(answer: object, name: str = "softmax") -> list[str]:
+    stem, exercise = find_exercise(name)
     return [each.name for each in name_mistakes(run_checks(answer, stem, exercise), stem, exercise)]
 
 
@@ -34,6 +34,19 @@ def test_a_type_error_is_recognised_by_its_words():
 
     assert named(minus_a_pair) == ["softmax_minus_a_pair"]
     assert named(lambda x, dim: x.exp() / len(dim)) == []
+
+
+def test_a_mistake_is_named_beside_another_in_an_answer_that_changes_its_arguments():
+    def clip_each(parameters, max_norm):
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        norms = [torch.linalg.vector_norm(each, dtype=torch.float32) for each in gradients]
+        norm = torch.linalg.vector_norm(torch.stack(norms))  # fails where there is no gradient
+        for gradient, own in zip(gradients, norms, strict=True):
+            gradient.mul_((max_norm / own).clamp(max=1.0).to(gradient.dtype))
+        return norm
+
+    assert named(clip_each, "clip_gradients") == ["clip_each_tensor"]
+    assert named(lambda parameters, max_norm: torch.tensor(17.0), "clip_gradients") == []
 
 
 def test_recorder_keeps_arguments_as_they_were_before_the_call():
