@@ -99,7 +99,8 @@ def _attend(
     added = causal_mask(num_keys, num_keys) if is_causal else added
     if added is not None and added.dtype is torch.bool:
         added = torch.zeros_like(added, dtype=scores.dtype).masked_fill(~added, -math.inf)
-    return (scores if added is None else scores + added).softmax(dim=-1) @ value
+    scores = scores if added is None else scores + added  # in fp32 where the bias is
+    return scores.softmax(dim=-1).to(value.dtype) @ value
 
 
 @dataclass(frozen=True)

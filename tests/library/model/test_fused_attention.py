@@ -160,24 +160,25 @@ def test_a_longer_text_in_fewer_bits_is_right_to_rounding(dtype):
 
 
 @pytest.mark.parametrize("keys", [40, 600])  # matrix products, and the kernel
-@pytest.mark.parametrize("restriction", ["none", "causal", "mask", "bias", "lengths", "blind"])
+@pytest.mark.parametrize(
+    "restriction", ["none", "causal", "mask", "bias", "bias in fp32", "lengths", "blind"]
+)
 def test_in_bf16_outputs_and_gradients_are_right_to_rounding(keys, restriction):
     size = {"heads": 4, "kv_heads": 2, "queries": 30, "keys": keys, "dim": 16, "value_dim": 16}
     generator = torch.Generator().manual_seed(3)
+    bias = torch.randn(4, 30, keys, generator=generator)
     flags = {
         "none": {},
         "causal": {"is_causal": True},
         "mask": {"mask": torch.rand(30, keys, generator=generator) < 0.7, "is_causal": True},
-        "bias": {"bias": torch.randn(4, 30, keys, generator=generator)},
+        "bias": {"bias": bias.bfloat16()},
+        "bias in fp32": {"bias": bias},
         "lengths": {"lengths": torch.tensor([keys - 7, 3])},
         "blind": {"mask": torch.ones(30, keys, dtype=torch.bool).tril(-1)},
     }[restriction]
     rounded = [each.detach().bfloat16().requires_grad_() for each in make_inputs(**size)]
     exact = [each.detach().double().requires_grad_() for each in rounded]
-    exact_flags = dict(flags)
-    if "bias" in flags:
-        flags["bias"] = flags["bias"].bfloat16()
-        exact_flags["bias"] = flags["bias"].double()
+    exact_flags = flags | ({"bias": flags["bias"].double()} if "bias" in flags else {})
     ours, theirs = fused_attention(*rounded, **flags), attention(*exact, **exact_flags)
     weights = torch.randn(ours.shape, generator=generator).bfloat16()
     our_gradients = torch.autograd.grad((ours * weights).sum(), rounded)
